@@ -1,0 +1,106 @@
+"""What every head is: feature maps in, one vector per photo out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from reseen.errors import RecipeError
+
+EPS = 1e-6
+
+
+def l2(x: Tensor, dim: int = -1) -> Tensor:
+    """``x`` divided by its L2 norm along ``dim``; zero vectors stay zero (gradients finite)."""
+    return x / x.norm(dim=dim, keepdim=True).clamp_min(EPS)
+
+
+class Head(nn.Module):
+    """Feature maps of one or several layers -> one vector per photo.
+
+    Args:
+        channels: number of channels of each layer that is read, in the order the maps arrive.
+        fc: when given, a trainable linear layer (shift + matrix) to ``fc`` dimensions after pooling.
+
+    Subclasses set ``kind``, ``raw_dim`` (before ``fc``) and implement :meth:`pool`; their own settings
+    are keyword arguments of ``__init__`` kept in ``self.options``.
+    """
+
+    kind: ClassVar[str] = ""
+    photo_task: Callable[[NDArray[np.uint8]], Any] | None = None
+    """Optional work on the pixels ``uint8 (H, W, 3)`` that the network will see, done in the decoding
+    threads (SIFT keypoints, say); its results reach :meth:`valid_from`."""
+
+    def __init__(self, channels: Sequence[int], *, fc: int | None = None, **options: Any) -> None:
+        super().__init__()
+        self.channels = tuple(int(c) for c in channels)
+        self.options: dict[str, Any] = {**options, **({"fc": fc} if fc else {})}
+        self.fc: nn.Linear | None = None
+        self._fc_dim = fc
+
+    def _add_fc(self) -> None:
+        """Called at the end of a subclass's ``__init__``, once ``raw_dim`` is known."""
+        if self._fc_dim:
+            self.fc = nn.Linear(self.raw_dim, self._fc_dim)
+
+    @property
+    def raw_dim(self) -> int:
+        """Dimensions of :meth:`pool`'s output."""
+        raise NotImplementedError
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of the head's output."""
+        return self._fc_dim or self.raw_dim
+
+    @property
+    def fitted(self) -> bool:
+        """False while the head still has to learn a codebook with :meth:`fit`."""
+        return True
+
+    def pool(self, maps: Sequence[Tensor], valid: Tensor | None = None) -> Tensor:
+        """Maps ``[(B, C_l, H_l, W_l)]`` -> ``(B, raw_dim)``, before the final normalisation.
+
+        ``valid`` is ``(B, H, W)`` bool on the grid of the first map: False cells take no part.
+        """
+        raise NotImplementedError
+
+    def forward(self, maps: Sequence[Tensor], valid: Tensor | None = None) -> Tensor:
+        """Maps of each layer -> L2-normalised vectors ``(B, dim)`` float32."""
+        v = l2(self.pool(maps, valid).float())
+        return l2(self.fc(v)) if self.fc is not None else v
+
+    def valid_from(self, tasks: Sequence[Any], grid: tuple[int, int], size: tuple[int, int]) -> Tensor | None:
+        """Results of :attr:`photo_task` for B photos -> mask ``(B, h, w)`` bool, or None for all cells.
+
+        ``grid`` is ``(h, w)`` of the first map, ``size`` ``(H, W)`` of the network's input.
+        """
+        return None
+
+    def fit(self, maps: Iterable[tuple[Sequence[Tensor], Tensor | None]], *, seed: int = 0) -> Head:
+        """Learn codebooks from a stream of ``(maps of one batch, valid)``; heads without any return self."""
+        return self
+
+
+HEADS: dict[str, type[Head]] = {}
+
+
+def register(cls: type[Head]) -> type[Head]:
+    """Class decorator: make ``cls`` available to recipes under ``cls.kind``."""
+    HEADS[cls.kind] = cls
+    return cls
+
+
+def create_head(kind: str, channels: Sequence[int], **options: Any) -> Head:
+    """A head by its name, for layers of the given channels; RecipeError when there is none such."""
+    if kind not in HEADS:
+        raise RecipeError(f"head {kind!r} is not known; the known ones are {', '.join(sorted(HEADS))}")
+    try:
+        return HEADS[kind](channels, **options)
+    except TypeError as error:
+        raise RecipeError(f"head {kind!r}: {error}") from None
