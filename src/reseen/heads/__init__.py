@@ -1,1 +1,6 @@
-"""heads."""
+"""Feature maps of one or several layers -> one vector per photo."""
+
+from reseen.heads import pooling, rmac
+from reseen.heads.base import HEADS, Head, create_head, l2, register
+
+__all__ = ["HEADS", "Head", "create_head", "l2", "pooling", "register", "rmac"]

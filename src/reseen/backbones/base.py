@@ -1,0 +1,117 @@
+"""What every backbone is: a network whose feature layers are read by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from reseen.errors import RecipeError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A feature layer that is read.
+
+    ``stride`` is in pixels of the input per cell; ``signed`` says that values below 0 occur.
+    """
+
+    name: str
+    channels: int
+    stride: int
+    signed: bool
+
+
+class Backbone(nn.Module):
+    """A network up to the last of the feature layers that are read.
+
+    Args:
+        name: its name in the registry.
+        layers: the layers that ``forward`` returns, in this order.
+        mean, std: normalisation of RGB in 0..1.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, name: str, layers: Sequence[Layer], mean: Sequence[float], std: Sequence[float]
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.layers = tuple(layers)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of each layer that is read."""
+        return tuple(layer.channels for layer in self.layers)
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """``uint8 (B, H, W, 3)`` RGB -> float ``(B, 3, H, W)``, channels last in memory."""
+        return (pixels.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) / self.std
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Normalised photos ``(B, 3, H, W)`` -> the maps ``(B, C, h, w)`` of each layer."""
+        raise NotImplementedError
+
+
+class StepsBackbone(Backbone):
+    """A network that is a chain of named modules; it runs no further than the last layer read."""
+
+    def __init__(
+        self,
+        name: str,
+        steps: Mapping[str, nn.Module],
+        layers: Sequence[str],
+        signed: Mapping[str, bool],
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
+        order = list(steps)
+        unknown = [layer for layer in layers if layer not in order]
+        if unknown or not layers:
+            raise RecipeError(
+                f"backbone {name!r} has no layer {', '.join(map(repr, unknown)) or '(none was named)'}; "
+                f"it has {', '.join(order)}"
+            )
+        kept = order[: max(order.index(layer) for layer in layers) + 1]
+        shapes = _shapes([steps[step] for step in kept])
+        found = {
+            step: Layer(step, channels, stride, signed[step])
+            for step, (channels, stride) in zip(kept, shapes, strict=True)
+        }
+        super().__init__(name, [found[layer] for layer in layers], mean, std)
+        self.net = nn.ModuleDict({step.replace(".", "_"): steps[step] for step in kept})
+        self._wanted = {step.replace(".", "_"): step for step in layers}
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """See :meth:`Backbone.forward`."""
+        found: dict[str, Tensor] = {}
+        for key, module in self.net.items():
+            x = module(x)
+            if key in self._wanted:
+                found[self._wanted[key]] = x
+        return [found[layer.name] for layer in self.layers]
+
+
+def _shapes(modules: Sequence[nn.Module], side: int = 512) -> list[tuple[int, int]]:
+    """(channels, stride) after each module of a chain, on shapes alone (no arithmetic is done).
+
+    The stride is what the input grows by for one more cell: borders do not enter.
+    """
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    shapes = []
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        small, large = torch.empty(1, 3, side, side), torch.empty(1, 3, 2 * side, 2 * side)
+        for module in modules:
+            small, large = module(small), module(large)
+            shapes.append((int(small.shape[1]), round(side / (int(large.shape[2]) - int(small.shape[2])))))
+    return shapes
