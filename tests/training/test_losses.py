@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from reseen.errors import RecipeError
+from reseen.training.losses import (
+    Tuples,
+    contrastive,
+    create_loss,
+    dot_triplet,
+    info_nce,
+    triplet,
+)
+
+
+def unit(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    return F.normalize(
+        torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype), dim=-1
+    )
+
+
+def tuples(query, positive, negatives, labels) -> Tuples:
+    return Tuples(*(torch.tensor(t) for t in (query, positive, negatives, labels)))
+
+
+def test_contrastive_by_hand():
+    x = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+    y = torch.tensor([[0.6, 0.8], [0.8, 0.6], [-1.0, 0.0]])
+    d2 = [(1 - 0.6) ** 2 + 0.8**2, (1 - 0.8) ** 2 + 0.6**2, 4.0]
+    matching = torch.tensor([True, False, False])
+    values = contrastive(x, y, matching, margin=0.7)
+    expected = [0.5 * d2[0], 0.5 * (0.7 - math.sqrt(d2[1])) ** 2, 0.0]
+    assert values.tolist() == pytest.approx(expected, abs=1e-7)
+
+
+def test_contrastive_of_equal_vectors_has_finite_gradients():
+    x = torch.tensor([[1.0, 0.0]], requires_grad=True)
+    contrastive(x, torch.tensor([[1.0, 0.0]]), torch.tensor([False]), 0.7).sum().backward()
+    assert torch.isfinite(x.grad).all()
+
+
+def test_triplet_by_hand():
+    q, p, n = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.8, 0.6]]), torch.tensor([[0.6, 0.8]])
+    assert triplet(q, p, n, 0.1).item() == 0.0
+    assert triplet(q, n, p, 0.1).item() == pytest.approx(0.5 * (0.1 + 0.8 - 0.4), abs=1e-6)
+    assert dot_triplet(q, n, p, 0.1).item() == pytest.approx(0.8 - 0.6 + 0.1, abs=1e-6)
+
+
+def test_dot_triplet_is_the_squared_one_with_twice_the_margin():
+    q, p, n = unit(20, 8, seed=1), unit(20, 8, seed=2), unit(20, 8, seed=3)
+    torch.testing.assert_close(dot_triplet(q, p, n, 0.1), triplet(q, p, n, 0.2))
+
+
+def test_info_nce_equals_the_written_out_softmax():
+    q, p = unit(5, 4, seed=1), unit(5, 4, seed=2)
+    s = (q @ p.T / 0.07).exp()
+    forth = [-math.log(s[i, i] / s[i].sum()) for i in range(5)]
+    back = [-math.log(s[i, i] / s[:, i].sum()) for i in range(5)]
+    expected = [(a + b) / 2 for a, b in zip(forth, back, strict=True)]
+    assert info_nce(q, p).tolist() == pytest.approx(expected)
+
+
+def test_info_nce_spares_pairs_of_the_same_label():
+    q, p = unit(3, 4, seed=1), unit(3, 4, seed=2)
+    labels = torch.tensor([7, 7, 8])
+    s = (q @ p.T / 0.07).exp()
+    expected = (-math.log(s[0, 0] / (s[0, 0] + s[0, 2])) - math.log(s[0, 0] / (s[0, 0] + s[2, 0]))) / 2
+    assert info_nce(q, p, labels=labels)[0].item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("kind", ["contrastive", "triplet", "info-nce"])
+def test_gradients(kind):
+    who = tuples([0, 3], [1, 4], [[2, 5], [5, -1]], [0, 0, 1, 2, 2, 3])
+    loss = create_loss(kind, **({"margin": 1.3} if kind != "info-nce" else {}))
+    vectors = unit(6, 5).requires_grad_()
+    assert torch.autograd.gradcheck(lambda v: loss(v, who).total, vectors)
+
+
+def test_a_separable_loss_is_the_sum_of_its_parts():
+    vectors = unit(6, 5)
+    whole = tuples([0, 3], [1, 4], [[2, 5], [5, -1]], [0, 0, 1, 2, 2, 3])
+    parts = [
+        tuples([0], [1], [[2, 5]], [0, 0, 1, 2, 2, 3]),
+        tuples([3], [4], [[5, -1]], [0, 0, 1, 2, 2, 3]),
+    ]
+    for kind in ("contrastive", "triplet"):
+        loss = create_loss(kind, margin=1.5)
+        assert loss.separable
+        value = loss(vectors, whole)
+        torch.testing.assert_close(value.total, sum(loss(vectors, part).total for part in parts))
+        assert value.terms == 3
+        assert value.active == sum(loss(vectors, part).active for part in parts)
+
+
+def test_active_pairs_are_counted():
+    vectors = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.96, 0.28], [-1.0, 0.0]])
+    who = tuples([0], [1], [[2, 3]], [0, 0, 1, 2])
+    assert create_loss("contrastive", margin=0.7)(vectors, who)[1:] == (2, 1)
+    assert create_loss("triplet", margin=0.1)(vectors, who)[1:] == (2, 1)
+
+
+@pytest.mark.parametrize("kind", ["multi-similarity", "arcface", "smooth-ap"])
+def test_losses_of_pytorch_metric_learning_are_trainable_by_name(kind):
+    pytest.importorskip("pytorch_metric_learning")
+    vectors = unit(8, 6, dtype=torch.float32).requires_grad_()
+    who = tuples([0, 2, 4, 6], [1, 3, 5, 7], [[]] * 4, [0, 0, 1, 1, 2, 2, 3, 3])
+    loss = create_loss(kind, classes=4, dim=6)
+    value = loss(vectors, who)
+    value.total.backward()
+    assert value.terms == 4
+    assert torch.isfinite(vectors.grad).all()
+    assert vectors.grad.abs().sum() > 0
+    assert bool(list(loss.parameters())) == (kind == "arcface")
+
+
+def test_unknown_names_and_options_are_refused():
+    with pytest.raises(RecipeError, match="known ones are arcface, contrastive"):
+        create_loss("hinge")
+    with pytest.raises(RecipeError, match="loss 'triplet'"):
+        create_loss("triplet", temperature=1.0)
+    with pytest.raises(RecipeError, match="form"):
+        create_loss("triplet", form="cubic")
