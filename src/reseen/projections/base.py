@@ -35,6 +35,11 @@ class Projection:
         """``(W (D, d), b (D,))`` with ``transform(x) = l2(W x + b)``; TypeError when it is not linear."""
         raise TypeError(f"{type(self).__name__} is not a linear layer")
 
+    @property
+    def fitted(self) -> bool:
+        """Whether everything it learns has been learned (always, for those that learn nothing)."""
+        return bool(self.state())
+
     def settings(self) -> dict[str, Any]:
         """Keyword arguments that make the same, unfitted projection."""
         raise NotImplementedError

@@ -1,0 +1,543 @@
+"""A descriptor: backbone, head and projection, from photos to unit vectors."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from reseen.backbones import Backbone, create_backbone, read_tensors
+from reseen.descriptor.engines import Engine, EngineName, Precision, make_engine
+from reseen.descriptor.pipeline import (
+    Mapped,
+    Plan,
+    Prepared,
+    Task,
+    cells_inside,
+    prepared_photos,
+    run_batches,
+)
+from reseen.descriptor.recipes import Recipe, read_recipe, recipe_path
+from reseen.errors import NotFitted, PhotoRejected, RecipeError, WeightsMissing
+from reseen.heads import Head, create_head
+from reseen.images import PREPROCESSING_VERSION, Box, PhotoLike
+from reseen.projections import Pairs, Projection, create_projection
+
+Vectors = NDArray[np.float32]
+Progress = Callable[[int, int], None]
+"""Called with (photos done, photos in all)."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One photo of a stream: its vector ``(D,)`` or the reason why it has none.
+
+    ``size`` is (width, height) of the upright photo, ``tasks`` the results of the caller's own tasks.
+    """
+
+    index: int
+    vector: Vectors | None
+    size: tuple[int, int]
+    rejected: PhotoRejected | None = None
+    tasks: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Feature maps of one photo at scale 1: ``(C, h, w)`` float32 per layer, cut to the box where there is one."""
+
+    index: int
+    maps: list[Tensor]
+    size: tuple[int, int]
+    pixels_size: tuple[int, int]
+    valid: Tensor | None = None
+    rejected: PhotoRejected | None = None
+
+
+class Descriptor:
+    """From photos to vectors whose inner product tells how alike what they show is.
+
+    Args:
+        recipe: the settings.
+        backbone, head, projection: the parts; a projection that is None leaves the head's vectors.
+        engine, precision, device: what runs the network; ``auto`` is what this machine is good at. They
+            are no part of the fingerprint: see :attr:`runtime`.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        backbone: Backbone,
+        head: Head,
+        projection: Projection | None = None,
+        *,
+        engine: EngineName = "auto",
+        precision: Precision = "auto",
+        device: str | torch.device | None = None,
+    ) -> None:
+        self.recipe, self.backbone, self.head, self.projection = recipe, backbone, head, projection
+        self._asked: dict[str, Any] = {"engine": engine, "precision": precision, "device": device}
+
+    # -- what it is ----------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The recipe's name."""
+        return self.recipe.name
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of its vectors."""
+        if self.projection is None:
+            return self.head.dim
+        self._require_fitted()
+        probe = np.zeros((1, self.head.dim), np.float32)
+        probe[0, 0] = 1
+        return int(self.projection.transform(probe).shape[1])
+
+    @property
+    def fitted(self) -> bool:
+        """Whether everything it learns from photos has been learned."""
+        return self.head.fitted and (self.projection is None or self.projection.fitted)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 of the settings vectors depend on, the tensors, and the version of the preprocessing.
+
+        Two descriptors of one fingerprint give the same vectors, up to the engine's rounding.
+        """
+        digest = hashlib.sha256()
+        settings = {"preprocessing": PREPROCESSING_VERSION, **self.recipe.vector_settings()}
+        digest.update(json.dumps(settings, sort_keys=True).encode())
+        for name, tensor in sorted(self.tensors().items()):
+            array = np.ascontiguousarray(tensor)
+            digest.update(f"{name} {array.dtype} {array.shape}".encode())
+            digest.update(array.data)
+        return digest.hexdigest()
+
+    @property
+    def runtime(self) -> dict[str, str]:
+        """Engine, precision and device that :meth:`encode` uses, e.g. for the key of a cache."""
+        engine = self._engine
+        return {"engine": engine.name, "precision": engine.precision, "device": str(engine.device)}
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return make_engine(self.backbone, **self._asked, threads=_threads()[0])
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """Every weight and learned value by name: ``backbone.*``, ``head.*``, ``projection.*``."""
+        found: dict[str, NDArray[Any]] = {}
+        for part, module in (("backbone", self.backbone), ("head", self.head)):
+            for name, tensor in module.state_dict().items():
+                if not name.endswith("num_batches_tracked"):
+                    found[f"{part}.{name}"] = tensor.detach().cpu().numpy()
+        if self.projection is not None:
+            found |= {f"projection.{name}": value for name, value in self.projection.state().items()}
+        return found
+
+    def replace(self, **changes: Any) -> Descriptor:
+        """A copy with other parts or runtime: ``recipe, backbone, head, projection, engine, precision, device``."""
+        parts = {
+            "recipe": self.recipe,
+            "backbone": self.backbone,
+            "head": self.head,
+            "projection": self.projection,
+            **self._asked,
+            **changes,
+        }
+        return Descriptor(**parts)
+
+    # -- photos to vectors ---------------------------------------------------------------------------
+
+    def encode(
+        self,
+        photos: Sequence[PhotoLike] | PhotoLike,
+        boxes: Sequence[Box | None] | None = None,
+        batch_size: int | None = None,
+        device: str | torch.device | None = None,
+        workers: int | None = None,
+        *,
+        crop: str | None = None,
+        project: bool = True,
+        progress: Progress | None = None,
+    ) -> Vectors:
+        """Vectors of photos: float32 ``(n, dim)``, rows of unit length; a blank photo's row may be zero.
+
+        Args:
+            photos: paths, encoded bytes, PIL images or ``uint8 (H, W[, 3])`` arrays.
+            boxes: one ``(x0, y0, x1, y1)`` or None per photo, in pixels of the upright photo.
+            batch_size: photos per batch; by default what suits their size. It does not change the vectors.
+            device: overrides the descriptor's own.
+            workers: decoding threads; by default torch's and these together fill the cores.
+            crop: what a box means, instead of the recipe's rule: ``relative``, ``tight``, ``padded`` or
+                ``activations``.
+            project: False leaves the head's vectors ``(n, head.dim)``, multi-scale included.
+            progress: called with (done, all).
+
+        Raises:
+            PhotoRejected: a photo cannot be used (:meth:`stream` goes on instead). NotFitted: see :meth:`fit`.
+        """
+        listed = _listed(photos)
+        width = self.dim if project else self.head.dim
+        vectors = np.zeros((len(listed), width), np.float32)
+        stream = self.stream(
+            listed, boxes, batch_size, device, workers, crop=crop, project=project, progress=progress
+        )
+        for item in stream:
+            if item.rejected is not None:
+                raise item.rejected
+            vectors[item.index] = item.vector
+        return vectors
+
+    def stream(
+        self,
+        photos: Iterable[PhotoLike],
+        boxes: Iterable[Box | None] | None = None,
+        batch_size: int | None = None,
+        device: str | torch.device | None = None,
+        workers: int | None = None,
+        *,
+        crop: str | None = None,
+        project: bool = True,
+        tasks: Mapping[str, Task] | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Encoded]:
+        """Like :meth:`encode`, one photo at a time, in order, in flat memory; bad photos come with their reason.
+
+        ``tasks`` run on each decoded ``Photo`` in the decoding threads; a PhotoRejected there rejects the photo.
+        """
+        if project:
+            self._require_fitted()
+        elif not self.head.fitted:
+            raise NotFitted(self._advice())
+        total = len(photos) if isinstance(photos, Sequence) else 0
+        plan = self._plan(crop, self.recipe.scales.factors, tasks)
+        scales = len(plan.factors)
+        rows: dict[int, list[Vectors | None]] = {}
+        photos_seen: dict[int, Prepared] = {}
+        following = 0
+        for item in self._run(photos, boxes, plan, batch_size, device, workers):
+            if isinstance(item, Prepared):
+                photos_seen[item.index] = item
+                rows[item.index] = [None] * scales
+            else:
+                for mapped, vector in self._pooled(item, photos_seen):
+                    rows[mapped.index][mapped.scale] = vector
+            while following in photos_seen and (
+                photos_seen[following].rejected is not None or all(v is not None for v in rows[following])
+            ):
+                photo = photos_seen.pop(following)
+                found = [v for v in rows.pop(following) if v is not None]
+                vector = None
+                if photo.rejected is None:
+                    vector = self._combine(np.stack(found))
+                    vector = self.project(vector[None])[0] if project else vector
+                yield Encoded(following, vector, photo.size, photo.rejected, photo.tasks)
+                following += 1
+                if progress is not None:
+                    progress(following, total)
+
+    def maps(
+        self,
+        photos: Iterable[PhotoLike],
+        boxes: Iterable[Box | None] | None = None,
+        *,
+        crop: str | None = None,
+        batch_size: int | None = None,
+        device: str | torch.device | None = None,
+        workers: int | None = None,
+    ) -> Iterator[Maps]:
+        """Feature maps of each photo at scale 1, on the CPU, in order; bad photos come with their reason."""
+        plan = self._plan(crop, (1.0,), None)
+        ready: dict[int, Maps] = {}
+        photos_seen: dict[int, Prepared] = {}
+        following = 0
+        for item in self._run(photos, boxes, plan, batch_size, device, workers):
+            if isinstance(item, Prepared):
+                photos_seen[item.index] = item
+                if item.rejected is not None:
+                    ready[item.index] = Maps(item.index, [], item.size, (0, 0), rejected=item.rejected)
+            else:
+                for mapped in item:
+                    photo = photos_seen.pop(mapped.index)
+                    maps, valid = self._cut(mapped, photo)
+                    ready[mapped.index] = Maps(
+                        mapped.index,
+                        [m[0].cpu() for m in maps],
+                        photo.size,
+                        mapped.pixels_size,
+                        valid[0].cpu() if valid is not None else None,
+                    )
+            while following in ready:
+                yield ready.pop(following)
+                following += 1
+
+    def project(self, raw: Vectors) -> Vectors:
+        """The head's vectors ``(n, head.dim)`` -> final vectors ``(n, dim)``."""
+        return raw if self.projection is None else self.projection.transform(raw)
+
+    def _plan(self, crop: str | None, factors: tuple[float, ...], tasks: Mapping[str, Task] | None) -> Plan:
+        images = self.recipe.images
+        return Plan(images.rule, crop or images.crop, factors, tasks or {}, self.head.photo_task)
+
+    def _run(
+        self,
+        photos: Iterable[PhotoLike],
+        boxes: Iterable[Box | None] | None,
+        plan: Plan,
+        batch_size: int | None,
+        device: str | torch.device | None,
+        workers: int | None,
+    ) -> Iterator[Prepared | list[Mapped]]:
+        if device is None:
+            engine = self._engine
+        else:
+            engine = make_engine(self.backbone, **{**self._asked, "device": device}, threads=_threads()[0])
+        network_threads, decode_threads = _threads(workers)
+        every: Iterable[Box | None] = itertools.repeat(None)
+        if boxes is not None:
+            photos, every = list(photos), list(boxes)
+            if len(photos) != len(every):
+                raise ValueError(f"{len(photos)} photos but {len(every)} boxes: give one, or None, per photo")
+        before = torch.get_num_threads()
+        torch.set_num_threads(network_threads)
+        try:
+            yield from run_batches(prepared_photos(photos, every, plan, decode_threads), engine, batch_size)
+        finally:
+            torch.set_num_threads(before)
+
+    def _cut(self, mapped: Mapped, photo: Prepared) -> tuple[list[Tensor], Tensor | None]:
+        """The maps of one input inside the photo's window, and the cells that the head's mask keeps."""
+        maps = mapped.maps
+        grid = (int(maps[0].shape[-2]), int(maps[0].shape[-1]))
+        valid = None
+        if mapped.pixel_result is not None:
+            valid = self.head.valid_from([mapped.pixel_result], grid, mapped.pixels_size)
+        if photo.window is None:
+            return maps, valid
+        cut = []
+        for m in maps:
+            x0, y0, x1, y1 = cells_inside(photo.window, (int(m.shape[-2]), int(m.shape[-1])))
+            cut.append(m[..., y0:y1, x0:x1])
+        if valid is not None:
+            x0, y0, x1, y1 = cells_inside(photo.window, grid)
+            valid = valid[..., y0:y1, x0:x1]
+        return cut, valid
+
+    def _pooled(
+        self, batch: list[Mapped], photos: Mapping[int, Prepared]
+    ) -> Iterator[tuple[Mapped, Vectors]]:
+        """The head's vector of each input; inputs of one size without windows are pooled together."""
+        device = batch[0].maps[0].device
+        head = self.head.to(device).eval()
+        with torch.inference_mode():
+            if all(photos[m.index].window is None for m in batch):
+                maps = [torch.cat(layer) for layer in zip(*(m.maps for m in batch), strict=True)]
+                grid = (int(maps[0].shape[-2]), int(maps[0].shape[-1]))
+                results = [m.pixel_result for m in batch]
+                valid = None
+                if results[0] is not None:
+                    valid = head.valid_from(results, grid, batch[0].pixels_size)
+                    valid = valid.to(device) if valid is not None else None
+                yield from zip(batch, head(maps, valid).cpu().numpy(), strict=True)
+                return
+            for mapped in batch:
+                maps, valid = self._cut(mapped, photos[mapped.index])
+                yield mapped, head(maps, valid.to(device) if valid is not None else None).cpu().numpy()[0]
+
+    def _combine(self, rows: Vectors) -> Vectors:
+        """Vectors of each scale ``(S, d)`` -> ``(d,)`` of unit length (see ``Scales``)."""
+        scales = self.recipe.scales
+        power = float(self.head.p.detach()) if scales.power == "gem" else float(scales.power)  # type: ignore[operator, union-attr]
+        weights = np.asarray(scales.weights or (1.0,) * len(rows), np.float32)[:, None]
+        if len(rows) == 1:
+            mean = rows[0]
+        elif power == 1:
+            mean = (weights * rows).sum(0) / weights.sum()
+        else:
+            mean = ((weights * np.maximum(rows, 0) ** power).sum(0) / weights.sum()) ** (1 / power)
+        return (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
+
+    # -- learning and keeping ------------------------------------------------------------------------
+
+    def fit(
+        self,
+        photos: Sequence[PhotoLike],
+        pairs: Pairs | None = None,
+        *,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Descriptor:
+        """A copy whose head (codebooks) and projection are learned from ``photos``; bad photos are left out.
+
+        ``pairs (m, 2)`` are rows of ``photos`` that show the same thing, for projections that need them.
+        """
+        head = copy.deepcopy(self.head)
+        if not head.fitted:
+            maps = (m for m in self.maps(photos) if m.rejected is None)
+            head.fit(
+                (([m[None] for m in item.maps], item.valid[None] if item.valid is not None else None) for item in maps),
+                seed=seed,
+            )
+        fitted = self.replace(head=head)
+        if self.projection is None:
+            return fitted
+        rows, kept = [], []
+        for item in fitted.stream(photos, project=False, progress=progress):
+            if item.vector is not None:
+                kept.append(item.index)
+                rows.append(item.vector)
+        if not rows:
+            raise NotFitted("no photo could be used to learn from")
+        if pairs is not None:
+            position = {index: row for row, index in enumerate(kept)}
+            usable = [[position[a], position[b]] for a, b in pairs.tolist() if a in position and b in position]
+            pairs = np.asarray(usable, np.int64).reshape(-1, 2)
+        projection = copy.deepcopy(self.projection).fit(np.stack(rows), pairs)
+        return fitted.replace(projection=projection)
+
+    def save(self, folder: str | os.PathLike[str], *, dtype: str = "float32") -> Path:
+        """Write ``settings.json`` and ``weights.safetensors``; returns the folder.
+
+        ``dtype="float16"`` halves the file; what is loaded from it then has another fingerprint.
+        """
+        from safetensors.numpy import save_file
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {}
+        for name, value in self.tensors().items():
+            small = dtype == "float16" and value.dtype.kind == "f" and not name.startswith("projection.")
+            tensors[name] = np.ascontiguousarray(value.astype(np.float16) if small else value)
+        save_file(tensors, folder / "weights.safetensors")
+        recipe = replace(
+            self.recipe, learned="weights.safetensors", backbone=replace(self.recipe.backbone, weights=None)
+        )
+        settings = json.dumps(recipe.to_dict(), indent=2, ensure_ascii=False)
+        (folder / "settings.json").write_text(settings + "\n", encoding="utf-8")
+        return folder
+
+    def _require_fitted(self) -> None:
+        if not self.fitted:
+            raise NotFitted(self._advice())
+
+    def _advice(self) -> str:
+        return (
+            f"recipe {self.name!r} has values to learn first: `reseen fit {self.name} PHOTOS --to FOLDER`, "
+            "then use that folder as the recipe"
+        )
+
+
+def load(
+    name: str | os.PathLike[str],
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
+    device: str | torch.device | None = None,
+) -> Descriptor:
+    """A descriptor by its recipe's name, from a ``.toml`` file, or from a folder that ``save`` wrote.
+
+    Args:
+        name: e.g. ``"default"``; :func:`list_recipes` names them.
+        weights: instead of the recipe's backbone weights: ``hub``, ``random``, or a local file.
+        engine, precision, device: see :class:`Descriptor`.
+
+    Raises:
+        RecipeError: no such recipe or folder, or bad settings. WeightsMissing: it says how to get them.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        try:
+            recipe = Recipe.from_dict(json.loads((folder / "settings.json").read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise RecipeError(f"{folder}: not a saved descriptor (settings.json is missing)") from None
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{folder / 'settings.json'}: damaged ({error})") from None
+        home = folder
+    else:
+        recipe, home = read_recipe(name), recipe_path(name).parent
+    learned = read_tensors(home / recipe.learned) if recipe.learned else {}
+    return assemble(recipe, learned, weights=weights, engine=engine, precision=precision, device=device)
+
+
+def assemble(
+    recipe: Recipe,
+    learned: Mapping[str, Tensor],
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
+    device: str | torch.device | None = None,
+) -> Descriptor:
+    """A descriptor from its settings and learned tensors (``backbone.*``, ``head.*``, ``projection.*``)."""
+    parts: dict[str, dict[str, Tensor]] = {"backbone": {}, "head": {}, "projection": {}}
+    for key, tensor in learned.items():
+        part, _, rest = key.partition(".")
+        if part not in parts:
+            raise RecipeError(f"recipe {recipe.name!r}: unknown tensor {key!r} among the learned ones")
+        parts[part][rest] = tensor.float() if tensor.is_floating_point() and part != "projection" else tensor
+    settings = recipe.backbone
+    own_weights = bool(parts["backbone"]) and weights is None
+    source = None if own_weights else weights if weights is not None else settings.weights
+    if source is None and not own_weights:
+        raise WeightsMissing(f"recipe {recipe.name!r} names no weights; give a local file (--weights FILE)")
+    backbone = create_backbone(settings.name, settings.layers, source, seed=settings.seed)
+    if own_weights:
+        _restore(backbone, parts["backbone"], recipe.name)
+    options = {key: value for key, value in recipe.head.items() if key != "kind"}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        head = create_head(recipe.head["kind"], backbone.channels, **options)
+    if parts["head"]:
+        _restore(head, parts["head"], recipe.name)
+    projection = _projection(recipe)
+    if projection is not None and parts["projection"]:
+        projection.load_state({key: tensor.numpy() for key, tensor in parts["projection"].items()})
+    return Descriptor(
+        recipe, backbone, head.eval(), projection, engine=engine, precision=precision, device=device
+    )
+
+
+def _projection(recipe: Recipe) -> Projection | None:
+    steps = [
+        create_projection(step["kind"], **{key: value for key, value in step.items() if key != "kind"})
+        for step in recipe.projection
+    ]
+    if not steps:
+        return None
+    return steps[0] if len(steps) == 1 else create_projection("chain", steps=steps)
+
+
+def _restore(module: torch.nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    result = module.load_state_dict(dict(tensors), strict=False)
+    missing = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]
+    if missing or result.unexpected_keys:
+        first = (missing + list(result.unexpected_keys))[0]
+        raise RecipeError(f"recipe {name!r}: its weights do not fit its settings (first at {first!r})")
+
+
+def _listed(photos: Sequence[PhotoLike] | PhotoLike) -> list[PhotoLike]:
+    """A list of photos; one photo alone counts as a list of one."""
+    return list(photos) if isinstance(photos, list | tuple) else [photos]  # type: ignore[list-item]
+
+
+def _threads(workers: int | None = None) -> tuple[int, int]:
+    """(threads of the network, decoding threads): together no more than the cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = min(cores, int(os.environ.get("OMP_NUM_THREADS") or cores))
+    decode = workers if workers is not None else max(1, cores // 4)
+    return max(1, cores - decode), max(1, decode)

@@ -1,0 +1,176 @@
+"""Recipes: named descriptors as TOML files, one per descriptor, with every number of their paper."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from reseen.errors import RecipeError
+from reseen.images import Exact, Longest, ResizeRule
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    """How photos become the network's input.
+
+    Attributes:
+        longest: longest side in pixels, never enlarged; or
+        exact: ``(width, height)`` that every photo is resized to, swapped for portraits.
+        crop: what a box means: ``relative``, ``tight`` or ``padded`` (the pixels are cropped), or
+            ``activations`` (the whole photo is seen, the cells inside the box are pooled).
+    """
+
+    longest: int | None = None
+    exact: tuple[int, int] | None = None
+    crop: str = "relative"
+
+    def __post_init__(self) -> None:
+        if (self.longest is None) == (self.exact is None):
+            raise RecipeError("[images] needs either `longest` or `exact`")
+        if self.crop not in CROPS:
+            raise RecipeError(f"[images] crop = {self.crop!r} is not one of {', '.join(CROPS)}")
+
+    @property
+    def rule(self) -> ResizeRule:
+        """The resize rule."""
+        if self.exact is not None:
+            return Exact(*self.exact)
+        assert self.longest is not None
+        return Longest(self.longest)
+
+
+CROPS = ("relative", "tight", "padded", "activations")
+
+
+@dataclass(frozen=True)
+class BackboneSettings:
+    """Which network, which of its layers, and whose weights (see ``create_backbone``)."""
+
+    name: str
+    layers: tuple[str, ...]
+    weights: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Multi-scale pooling ``v = (sum_s w_s d_s^p / sum_s w_s)^(1/p)``.
+
+    Attributes:
+        factors: of the resized photo's sides.
+        weights: one per factor; equal when empty.
+        power: p, or ``"gem"`` for the exponent that the head has learned.
+    """
+
+    factors: tuple[float, ...] = (1.0,)
+    weights: tuple[float, ...] = ()
+    power: float | str = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.factors or any(f <= 0 for f in self.factors):
+            raise RecipeError("[scales] factors must be positive numbers")
+        if self.weights and len(self.weights) != len(self.factors):
+            raise RecipeError("[scales] weights and factors differ in number")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that makes a descriptor, but for what it has learned.
+
+    ``learned`` names a safetensors file beside the recipe; ``training`` is what ``reseen train`` reads.
+    """
+
+    name: str
+    images: ImageSettings
+    backbone: BackboneSettings
+    head: Mapping[str, Any]
+    projection: tuple[Mapping[str, Any], ...] = ()
+    scales: Scales = field(default_factory=Scales)
+    summary: str = ""
+    source: str = ""
+    learned: str | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
+        """A recipe from TOML's or JSON's tables; RecipeError names what is wrong."""
+        data = dict(data)
+        try:
+            images = _section(ImageSettings, data.pop("images"))
+            backbone = _section(BackboneSettings, data.pop("backbone"))
+            scales = _section(Scales, data.pop("scales", {}))
+            head = dict(data.pop("head"))
+            projection = tuple(dict(step) for step in data.pop("projection", []))
+            recipe = cls(
+                images=images, backbone=backbone, scales=scales, head=head, projection=projection, **data
+            )
+        except KeyError as error:
+            raise RecipeError(f"recipe {data.get('name', '')!r}: section {error} is missing") from None
+        except TypeError as error:
+            raise RecipeError(f"recipe {data.get('name', '')!r}: {str(error).split('__init__() ')[-1]}") from None
+        if "kind" not in recipe.head or any("kind" not in step for step in recipe.projection):
+            raise RecipeError(f"recipe {recipe.name!r}: the head and each projection need a `kind`")
+        return recipe
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain tables: what :meth:`from_dict` takes, without the settings that are None."""
+        return _plain(asdict(self))  # type: ignore[no-any-return]
+
+    def vector_settings(self) -> dict[str, Any]:
+        """The settings that vectors depend on, for the fingerprint (names, sources, training left out)."""
+        data = self.to_dict()
+        kept = {key: data.get(key) for key in ("images", "backbone", "head", "projection", "scales")}
+        kept["backbone"] = {key: data["backbone"][key] for key in ("name", "layers")}
+        return kept
+
+
+def _section(cls: type[Any], table: Mapping[str, Any]) -> Any:
+    return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in table.items()})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(v) for key, v in value.items() if v is not None}
+    if isinstance(value, tuple | list):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _folder() -> Path:
+    return Path(str(resources.files("reseen") / "recipes"))
+
+
+def list_recipes() -> list[str]:
+    """Names of the recipes that come with the package, ``default`` first."""
+    return sorted((path.stem for path in _folder().glob("*.toml")), key=lambda n: (n != "default", n))
+
+
+def read_recipe(name: PathLike) -> Recipe:
+    """The recipe of that name, or of a ``.toml`` file; RecipeError lists the names when there is none."""
+    path = recipe_path(name)
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not a TOML file: {error}") from None
+    return Recipe.from_dict({"name": path.stem, **data})
+
+
+def recipe_path(name: PathLike) -> Path:
+    """Where a recipe's file is."""
+    path = Path(name)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise RecipeError(f"{path}: no such recipe file")
+        return path
+    bundled = _folder() / f"{name}.toml"
+    if os.sep in str(name) or not bundled.is_file():
+        raise RecipeError(f"there is no recipe {str(name)!r}; there are {', '.join(list_recipes())}")
+    return bundled
+
