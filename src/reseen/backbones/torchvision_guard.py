@@ -21,7 +21,7 @@ def ensure_torchvision() -> None:
     if _library is not None or "torchvision" in sys.modules:
         return
     try:
-        import torchvision  # noqa: F401
+        import torchvision
     except RuntimeError as error:
         if "torchvision::nms" not in str(error):
             raise

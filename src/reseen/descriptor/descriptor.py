@@ -389,7 +389,10 @@ class Descriptor:
         if not head.fitted:
             maps = (m for m in self.maps(photos) if m.rejected is None)
             head.fit(
-                (([m[None] for m in item.maps], item.valid[None] if item.valid is not None else None) for item in maps),
+                (
+                    ([m[None] for m in item.maps], item.valid[None] if item.valid is not None else None)
+                    for item in maps
+                ),
                 seed=seed,
             )
         fitted = self.replace(head=head)
@@ -404,7 +407,9 @@ class Descriptor:
             raise NotFitted("no photo could be used to learn from")
         if pairs is not None:
             position = {index: row for row, index in enumerate(kept)}
-            usable = [[position[a], position[b]] for a, b in pairs.tolist() if a in position and b in position]
+            usable = [
+                [position[a], position[b]] for a, b in pairs.tolist() if a in position and b in position
+            ]
             pairs = np.asarray(usable, np.int64).reshape(-1, 2)
         projection = copy.deepcopy(self.projection).fit(np.stack(rows), pairs)
         return fitted.replace(projection=projection)

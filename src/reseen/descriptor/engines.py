@@ -29,7 +29,9 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
 
 def cpu_has_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware (AVX512-bf16 or AMX)."""
-    flags = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    flags = [
+        getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    ]
     return any(flag() for flag in flags if flag is not None)
 
 

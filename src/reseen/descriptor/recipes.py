@@ -114,7 +114,9 @@ class Recipe:
         except KeyError as error:
             raise RecipeError(f"recipe {data.get('name', '')!r}: section {error} is missing") from None
         except TypeError as error:
-            raise RecipeError(f"recipe {data.get('name', '')!r}: {str(error).split('__init__() ')[-1]}") from None
+            raise RecipeError(
+                f"recipe {data.get('name', '')!r}: {str(error).split('__init__() ')[-1]}"
+            ) from None
         if "kind" not in recipe.head or any("kind" not in step for step in recipe.projection):
             raise RecipeError(f"recipe {recipe.name!r}: the head and each projection need a `kind`")
         return recipe
@@ -173,4 +175,3 @@ def recipe_path(name: PathLike) -> Path:
     if os.sep in str(name) or not bundled.is_file():
         raise RecipeError(f"there is no recipe {str(name)!r}; there are {', '.join(list_recipes())}")
     return bundled
-

@@ -9,10 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from reseen.errors import RecipeError
-from reseen.heads.base import EPS, Head, l2, register
+from reseen.heads.base import EPS, Head, register
 
 Signed = Literal["clamp", "keep"]
 """What happens to values below 0 of a signed layer: set to 0, or left as they are."""
+
+
+def full(maps: Tensor) -> Tensor:
+    """Half-precision maps in float32; powers and sums need its range. Others as they are."""
+    return maps.float() if maps.dtype in (torch.float16, torch.bfloat16) else maps
 
 
 def hide(maps: Tensor, valid: Tensor | None) -> Tensor:
@@ -54,9 +59,10 @@ def gem(maps: Tensor, p: Tensor | float = 3.0, valid: Tensor | None = None, *, e
 
     Radenovic et al., 2019, Eq. 3; ``p`` is a number, or a tensor ``(1,)`` or ``(C,)`` that gradients reach.
     """
-    x = maps.float().clamp_min(eps)
+    x = full(maps).clamp_min(eps)
     if not isinstance(p, Tensor):
         return _mean(x**p, valid) ** (1 / p)
+    p = p.to(x.dtype)
     return _mean(x ** p.view(-1, 1, 1), valid) ** (1 / p)
 
 
@@ -68,7 +74,7 @@ def crow(
     Kalantidis et al., 2016, Sections 4.1 and 4.2: places weighted by ``(S' / |S'|_a)^(1/b)`` with S' the sum
     over channels, channels by the logarithm of the inverse of their share of non-zero places.
     """
-    x = maps.float()
+    x = full(maps)
     if signed == "clamp":
         x = x.clamp_min(0)
     if valid is not None:
@@ -163,6 +169,3 @@ class CroW(_OneLayer):
     def pool(self, maps: Sequence[Tensor], valid: Tensor | None = None) -> Tensor:
         """``[(B, C, H, W)]`` -> ``(B, C)``."""
         return crow(maps[0], valid, a=self.a, b=self.b, signed=self.signed)
-
-
-__all__ = ["MAC", "CroW", "GeM", "Signed", "SPoC", "crow", "gem", "hide", "l2", "mac", "shown", "spoc"]

@@ -75,7 +75,8 @@ def region_max(maps: Tensor, levels: int, valid: Tensor | None = None) -> Tensor
     """Maximum of every region: maps ``(B, C, H, W)`` -> ``(B, R, C)``, in the order of :func:`region_grid`.
 
     The maxima over windows of 1, 2, 4, ... rows are taken once; a window of any side is the maximum of two
-    of them, so all the regions of all levels cost a few passes over the map. Regions with no valid cell give 0.
+    of them, so all the regions of all levels cost a few passes over the map. Regions with no valid cell
+    give 0.
     """
     x = hide(maps, valid).permute(0, 2, 3, 1)  # (B, H, W, C): whole cells are moved and compared
     height, width = x.shape[1], x.shape[2]
@@ -105,7 +106,7 @@ def _doubling(x: Tensor, side: int, dim: int) -> list[Tensor]:
 
 
 def _window_max(tables: list[Tensor], side: int, starts: Axis, dim: int) -> Tensor:
-    """Maxima of the windows of ``side`` cells at ``starts`` along ``dim``, from two overlapping powers of two."""
+    """Maxima of the windows of ``side`` cells at ``starts`` along ``dim``: of two overlapping tables."""
     k = side.bit_length() - 1
     table = tables[k]
     first = torch.tensor(starts, device=table.device)
