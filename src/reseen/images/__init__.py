@@ -1,1 +1,29 @@
-"""images."""
+"""Photos: decoded safely, upright, bounded; boxes; what the network sees."""
+
+from reseen.images.decode import LIMITS, Limits
+from reseen.images.loading import ordered_map
+from reseen.images.photo import PREPROCESSING_VERSION, Photo, PhotoLike, display, load_photo, read_bytes
+from reseen.images.resize import Box, Exact, Longest, ResizeRule, check_box, prepare, resize_to
+from reseen.images.walk import SUFFIXES, Found, walk
+
+__all__ = [
+    "LIMITS",
+    "PREPROCESSING_VERSION",
+    "SUFFIXES",
+    "Box",
+    "Exact",
+    "Found",
+    "Limits",
+    "Longest",
+    "Photo",
+    "PhotoLike",
+    "ResizeRule",
+    "check_box",
+    "display",
+    "load_photo",
+    "ordered_map",
+    "prepare",
+    "read_bytes",
+    "resize_to",
+    "walk",
+]

@@ -1,0 +1,136 @@
+"""Resize rules, boxes and the published crop rules: a photo -> what the network sees."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from reseen.errors import PhotoRejected
+from reseen.images.decode import Pixels
+from reseen.images.photo import Photo
+
+Box = tuple[float, float, float, float]
+"""``(x0, y0, x1, y1)`` in pixels of the full upright photo."""
+
+LEAST_SIDE = 32
+"""Pixels that the short side of an input has at least: the stride of the networks' last maps."""
+
+
+@dataclass(frozen=True)
+class Longest:
+    """The longest side limited to ``side`` pixels; smaller photos are not enlarged."""
+
+    side: int
+
+    @property
+    def longest_side(self) -> int:
+        """The most pixels a side will have."""
+        return self.side
+
+    def target(self, width: float, height: float, factor: float = 1.0) -> tuple[int, int]:
+        """(width, height) for a photo of that size, the result multiplied by ``factor``."""
+        scale = min(1.0, self.side / max(width, height)) * factor
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Exactly ``width`` x ``height``, swapped for portraits when ``by_orientation``."""
+
+    width: int
+    height: int
+    by_orientation: bool = True
+
+    @property
+    def longest_side(self) -> int:
+        """The most pixels a side will have."""
+        return max(self.width, self.height)
+
+    def target(self, width: float, height: float, factor: float = 1.0) -> tuple[int, int]:
+        """(width, height) for a photo of that size, the result multiplied by ``factor``."""
+        portrait = self.by_orientation and (width < height) != (self.width < self.height)
+        w, h = (self.height, self.width) if portrait else (self.width, self.height)
+        return max(1, round(w * factor)), max(1, round(h * factor))
+
+
+ResizeRule = Longest | Exact
+
+
+def check_box(box: Box, size: tuple[int, int], name: str = "<photo>") -> Box:
+    """A box clipped to a photo of ``size`` (W, H); PhotoRejected when nothing of it is left."""
+    try:
+        x0, y0, x1, y1 = (float(v) for v in box)
+    except (TypeError, ValueError):
+        raise PhotoRejected(name, f"box {box!r} is not four numbers x0, y0, x1, y1") from None
+    if not all(math.isfinite(v) for v in (x0, y0, x1, y1)):
+        raise PhotoRejected(name, f"box {box!r} holds a value that is not finite")
+    clipped = (max(x0, 0.0), max(y0, 0.0), min(x1, float(size[0])), min(y1, float(size[1])))
+    if clipped[0] >= clipped[2] or clipped[1] >= clipped[3]:
+        raise PhotoRejected(name, f"box {box!r} is empty inside the photo of {size[0]} x {size[1]} pixels")
+    return clipped
+
+
+def resize_to(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Pixels at exactly that size: by area when both sides shrink, else by cubic interpolation."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    shrinks = width <= pixels.shape[1] and height <= pixels.shape[0]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=how), dtype=np.uint8)
+
+
+def prepare(
+    photo: Photo,
+    rule: ResizeRule,
+    box: Box | None = None,
+    crop: str = "relative",
+    factor: float = 1.0,
+    receptive_field: int = 0,
+) -> Pixels:
+    """The network's input ``uint8 (h, w, 3)``.
+
+    Args:
+        photo: decoded.
+        rule: of the whole photo, or of the crop.
+        box: in pixels of the full upright photo.
+        crop: with a box, one of the published rules: ``relative`` (crop, then the longest side limited to
+            the rule's side times max(crop) / max(photo): the object keeps the scale it has in the photo),
+            ``tight`` (crop, then the rule as for a photo), ``padded`` (the box first enlarged on every side
+            by half of ``receptive_field``, in pixels of the resized photo, then as ``relative``).
+        factor: multiplies the sides of the result (multi-scale).
+        receptive_field: of a cell of the last layer, for ``padded``.
+
+    Sides of less than 32 pixels are filled up with the border's pixels: the networks' maps need one cell.
+    """
+    width, height = photo.size
+    if box is None:
+        return _filled(resize_to(photo.pixels, *rule.target(width, height, factor)))
+    x0, y0, x1, y1 = check_box(box, photo.size, photo.name)
+    if crop == "padded":
+        margin = receptive_field / 2 * max(width, height) / max(rule.target(width, height))
+        x0, y0, x1, y1 = check_box((x0 - margin, y0 - margin, x1 + margin, y1 + margin), photo.size)
+    cut_width, cut_height = x1 - x0, y1 - y0
+    if crop == "tight" or isinstance(rule, Exact):
+        target = rule.target(cut_width, cut_height, factor)
+    elif crop in ("relative", "padded"):
+        share = max(cut_width, cut_height) / max(width, height)
+        target = Longest(max(1, round(rule.side * share))).target(cut_width, cut_height, factor)
+    else:
+        raise ValueError(f"crop rule {crop!r} is not relative, tight or padded")
+    sx, sy = photo.scale
+    left, top = math.floor(x0 * sx), math.floor(y0 * sy)
+    right, bottom = max(left + 1, math.ceil(x1 * sx)), max(top + 1, math.ceil(y1 * sy))
+    return _filled(resize_to(photo.pixels[top:bottom, left:right], *target))
+
+
+def _filled(pixels: Pixels) -> Pixels:
+    missing_y, missing_x = (max(0, LEAST_SIDE - n) for n in pixels.shape[:2])
+    if not (missing_x or missing_y):
+        return np.ascontiguousarray(pixels)
+    top, left = missing_y // 2, missing_x // 2
+    return np.asarray(
+        cv2.copyMakeBorder(pixels, top, missing_y - top, left, missing_x - left, cv2.BORDER_REPLICATE), dtype=np.uint8
+    )
