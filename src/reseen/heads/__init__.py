@@ -1,6 +1,6 @@
 """Feature maps of one or several layers -> one vector per photo."""
 
-from reseen.heads import pooling, rmac
+from reseen.heads import pooling, rmac, selective
 from reseen.heads.base import HEADS, Head, create_head, l2, register
 
-__all__ = ["HEADS", "Head", "create_head", "l2", "pooling", "register", "rmac"]
+__all__ = ["HEADS", "Head", "create_head", "l2", "pooling", "register", "rmac", "selective"]

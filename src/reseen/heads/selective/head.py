@@ -1,0 +1,137 @@
+"""Selective deep convolutional features: mask, local PCA, embedding, aggregation (Section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from reseen.errors import NotFitted, RecipeError, ReseenError
+from reseen.heads.base import Head, register
+from reseen.heads.pooling import Signed
+from reseen.heads.selective.aggregation import Aggregation, aggregate
+from reseen.heads.selective.embeddings import EMBEDDINGS
+from reseen.heads.selective.local import LocalPCA
+from reseen.heads.selective.masks import max_mask, select, sift_mask, sift_points, sum_mask
+
+Mask = Literal["none", "sift", "sum", "max"]
+
+
+@register
+class Selective(Head):
+    """Local features of one layer that a mask selects, embedded one by one and aggregated.
+
+    Args:
+        channels: of the one layer read.
+        d: dimensions that the local PCA keeps.
+        k: centroids, or Gaussians of ``fv``.
+        mask: ``max``, ``sum``, ``sift`` or ``none``.
+        embedding: ``temb``, ``faemb``, ``fv`` or ``vlad``.
+        aggregation: ``democratic``, ``sum``, ``average`` or ``max``.
+        signed: ``clamp`` sets a signed layer's negatives to 0 before everything, ``keep`` leaves them.
+        maxpool: a 2 x 2 max pool of stride 2 first (Figure 5's layers).
+        sample: the most local features that ``fit`` keeps.
+        fc: a trainable linear layer afterwards.
+    """
+
+    kind = "selective"
+    learned: Tensor
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        *,
+        d: int = 64,
+        k: int = 66,
+        mask: Mask = "max",
+        embedding: str = "temb",
+        aggregation: Aggregation = "democratic",
+        signed: Signed = "clamp",
+        maxpool: bool = False,
+        sample: int = 100_000,
+        fc: int | None = None,
+    ) -> None:
+        super().__init__(
+            channels, fc=fc, d=d, k=k, mask=mask, embedding=embedding, aggregation=aggregation, signed=signed,
+            maxpool=maxpool, sample=sample,
+        )  # fmt: skip
+        if len(self.channels) != 1:
+            raise RecipeError(f"head 'selective' reads one layer, not {len(self.channels)}")
+        for value, known in (
+            (mask, get_args(Mask)), (embedding, EMBEDDINGS), (aggregation, get_args(Aggregation)),
+            (signed, get_args(Signed)),
+        ):  # fmt: skip
+            if value not in known:
+                raise RecipeError(f"head 'selective' does not know {value!r}; use one of {', '.join(known)}")
+        self.mask, self.aggregation, self.signed = mask, aggregation, signed
+        self.maxpool, self.sample = maxpool, sample
+        self.pca = LocalPCA(self.channels[0], d)
+        self.embedding = EMBEDDINGS[embedding](d, k)
+        self.register_buffer("learned", torch.tensor(False))
+        if mask == "sift":
+            self.photo_task = sift_points
+        self._add_fc()
+
+    @property
+    def raw_dim(self) -> int:
+        """Dimensions of the embedding (Tables 2 and 4)."""
+        return self.embedding.dim
+
+    @property
+    def fitted(self) -> bool:
+        """False before :meth:`fit`."""
+        return bool(self.learned)
+
+    def valid_from(self, tasks: Sequence[Any], grid: tuple[int, int], size: tuple[int, int]) -> Tensor | None:
+        """Cells of the SIFT keypoints; None for the other masks."""
+        return sift_mask(tasks, grid, size) if self.mask == "sift" else None
+
+    def local_features(self, maps: Sequence[Tensor], valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Selected features ``(B, n, C)`` before the PCA, and their validity ``(B, n)``."""
+        x = maps[0].float()
+        if x.shape[1] != self.channels[0]:
+            raise ReseenError(f"this head was made for {self.channels[0]} channels, the map has {x.shape[1]}")
+        if self.signed == "clamp":
+            x = x.clamp_min(0)
+        keep = valid.to(x.device) if valid is not None else None
+        if self.maxpool and min(x.shape[-2:]) > 1:
+            x = nn.functional.max_pool2d(x, 2)
+            keep = nn.functional.max_pool2d(keep.float(), 2) > 0 if keep is not None else None
+        if self.mask == "sum":
+            keep = sum_mask(x, keep, signed=self.signed)
+        elif self.mask == "max":
+            keep = max_mask(x, keep, signed=self.signed)
+        return select(x, keep)
+
+    def pool(self, maps: Sequence[Tensor], valid: Tensor | None = None) -> Tensor:
+        """``[(B, C, H, W)]`` -> ``(B, raw_dim)``; NotFitted before :meth:`fit`."""
+        if not self.fitted:
+            raise NotFitted("head 'selective' has no codebook yet: fit the descriptor on photos first")
+        x, kept = self.local_features(maps, valid)
+        return aggregate(self.embedding(self.pca(x)), self.aggregation, kept)
+
+    @torch.no_grad()
+    def fit(self, maps: Iterable[tuple[Sequence[Tensor], Tensor | None]], *, seed: int = 0) -> Selective:
+        """Learn PCA and codebook from a uniform sample of at most ``sample`` selected features.
+
+        Each feature draws a random key and the smallest stay, so memory is bounded.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        kept, keys = torch.empty(0, self.channels[0]), torch.empty(0, dtype=torch.float64)
+        for batch, valid in maps:
+            x, mask = self.local_features(batch, valid)
+            new = x[mask].cpu()
+            kept = torch.cat([kept, new])
+            keys = torch.cat([keys, torch.rand(len(new), generator=generator, dtype=torch.float64)])
+            if len(keys) > self.sample:
+                keys, smallest = keys.topk(self.sample, largest=False, sorted=False)
+                kept = kept[smallest]
+        if len(kept) == 0:
+            raise ReseenError("no local features to learn from: no photo could be used")
+        device = self.pca.mean.device
+        kept = kept.to(device)
+        self.embedding.fit(self.pca.fit(kept)(kept), seed)
+        self.learned.fill_(True)
+        return self
