@@ -241,10 +241,10 @@ class Descriptor:
             ):
                 photo = photos_seen.pop(following)
                 found = [v for v in rows.pop(following) if v is not None]
-                vector = None
+                vector: Vectors | None = None
                 if photo.rejected is None:
-                    vector = self._combine(np.stack(found))
-                    vector = self.project(vector[None])[0] if project else vector
+                    raw = self._combine(np.stack(found))
+                    vector = self.project(raw[None])[0] if project else raw
                 yield Encoded(following, vector, photo.size, photo.rejected, photo.tasks)
                 following += 1
                 if progress is not None:
@@ -361,7 +361,7 @@ class Descriptor:
     def _combine(self, rows: Vectors) -> Vectors:
         """Vectors of each scale ``(S, d)`` -> ``(d,)`` of unit length (see ``Scales``)."""
         scales = self.recipe.scales
-        power = float(self.head.p.detach()) if scales.power == "gem" else float(scales.power)  # type: ignore[operator, union-attr]
+        power = float(self.head.p.detach()) if scales.power == "gem" else float(scales.power)  # type: ignore[operator]
         weights = np.asarray(scales.weights or (1.0,) * len(rows), np.float32)[:, None]
         if len(rows) == 1:
             mean = rows[0]
@@ -369,7 +369,7 @@ class Descriptor:
             mean = (weights * rows).sum(0) / weights.sum()
         else:
             mean = ((weights * np.maximum(rows, 0) ** power).sum(0) / weights.sum()) ** (1 / power)
-        return (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
+        return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), np.float32)
 
     # -- learning and keeping ------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from reseen.errors import PhotoRejected
 
@@ -106,7 +106,7 @@ def _to_eight_bits(values: NDArray[Any], mode: str) -> Pixels:
     """Grey of more than 8 bits, scaled by its own range: 16 bits, 0..1 floats, or its minimum and maximum."""
     x = np.nan_to_num(values.astype(np.float64))
     if mode == "F" or x.max(initial=0) > 65535 or x.min(initial=0) < 0:
-        low, high = (0.0, 1.0) if mode == "F" and 0 <= x.min() and x.max() <= 1 else (x.min(), x.max())
+        low, high = (0.0, 1.0) if mode == "F" and x.min() >= 0 and x.max() <= 1 else (x.min(), x.max())
     else:
         low, high = 0.0, 65535.0 if x.max(initial=0) > 255 or mode.startswith("I;16") else 255.0
     return np.round((x - low) / max(high - low, 1e-12) * 255).astype(np.uint8)
@@ -158,7 +158,7 @@ def _not_a_photo(data: bytes, error: Exception) -> str:
         return "not a photo but a web page"
     if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
         return "HEIC needs pillow-heif: pip install 'reseen[heic]'"
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return "not an image of a known format"
     return f"not a readable image ({_first_line(error)})"
 
@@ -166,4 +166,3 @@ def _not_a_photo(data: bytes, error: Exception) -> str:
 def _first_line(error: Exception) -> str:
     text = str(error).strip().splitlines()
     return text[0][:160] if text else type(error).__name__
-

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from reseen.errors import ReseenError
 from reseen.images.photo import display
 
-SUFFIXES = frozenset(
-    b".jpg .jpeg .jpe .jfif .mpo .png .webp .avif .tif .tiff .bmp .gif .heic .heif".split()
-)
+SUFFIXES = frozenset(b".jpg .jpeg .jpe .jfif .mpo .png .webp .avif .tif .tiff .bmp .gif .heic .heif".split())
 AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 

@@ -1,5 +1,22 @@
 """Vectors -> vectors, learned with ``fit``."""
 
 from reseen.projections.base import PROJECTIONS, Pairs, Projection, Vectors, create_projection, register
+from reseen.projections.linear import LDA, LW, PCA, l2_rows
+from reseen.projections.shaping import RN, Chain, Power, Truncate
 
-__all__ = ["PROJECTIONS", "Pairs", "Projection", "Vectors", "create_projection", "register"]
+__all__ = [
+    "LDA",
+    "LW",
+    "PCA",
+    "PROJECTIONS",
+    "RN",
+    "Chain",
+    "Pairs",
+    "Power",
+    "Projection",
+    "Truncate",
+    "Vectors",
+    "create_projection",
+    "l2_rows",
+    "register",
+]

@@ -1,0 +1,240 @@
+"""Projections ``l2(P (x - mean))``: PCA whitening, learned whitening Lw, LDA with whitening."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any, Literal, Self
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+from reseen.errors import NotFitted
+from reseen.projections.base import Pairs, Projection, Vectors, register
+from reseen.projections.moments import Float64, moments, shrink
+
+log = logging.getLogger(__name__)
+
+
+def l2_rows(X: NDArray[Any]) -> Vectors:
+    """Rows of unit length, float32; zero rows stay zero."""
+    norms = np.linalg.norm(X, axis=1, keepdims=True)
+    unit: Vectors = (X / np.maximum(norms, 1e-12)).astype(np.float32)
+    return unit
+
+
+class _Linear(Projection):
+    """A projection that is a shift and a matrix; subclasses learn ``mean_ (d,)`` and ``matrix_ (D, d)``."""
+
+    def __init__(self, dim: int | None = None, shrinkage: float = 0.0) -> None:
+        self.dim = dim
+        self.shrinkage = shrinkage
+        self.mean_: Vectors | None = None
+        self.matrix_: Vectors | None = None
+
+    def transform(self, X: Vectors) -> Vectors:
+        """See :meth:`Projection.transform`; ValueError for another width."""
+        mean, matrix = self._learned()
+        if X.ndim != 2 or X.shape[1] != len(mean):
+            raise ValueError(f"{self.kind} was learned on {len(mean)} dimensions, these vectors are {X.shape}")
+        return l2_rows((X - mean) @ matrix.T)
+
+    def as_linear(self) -> tuple[Vectors, Vectors]:
+        """See :meth:`Projection.as_linear`."""
+        mean, matrix = self._learned()
+        return matrix, -(matrix @ mean)
+
+    def settings(self) -> dict[str, Any]:
+        """See :meth:`Projection.settings`."""
+        return {"dim": self.dim, "shrinkage": self.shrinkage}
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """``mean (d,)`` and ``matrix (D, d)``, float32; empty before :meth:`fit`."""
+        if self.mean_ is None or self.matrix_ is None:
+            return {}
+        return {"mean": self.mean_, "matrix": self.matrix_}
+
+    def load_state(self, state: dict[str, NDArray[Any]]) -> Self:
+        """See :meth:`Projection.load_state`."""
+        self.mean_, self.matrix_ = state["mean"].astype(np.float32), state["matrix"].astype(np.float32)
+        return self
+
+    def _learned(self) -> tuple[Vectors, Vectors]:
+        if self.mean_ is None or self.matrix_ is None:
+            raise NotFitted(f"projection {self.kind!r} has not been fitted")
+        return self.mean_, self.matrix_
+
+    def _keep(self, mean: Float64, matrix: Float64) -> Self:
+        kept = matrix[: self.dim] if self.dim else matrix
+        self.mean_, self.matrix_ = mean.astype(np.float32), np.ascontiguousarray(kept, dtype=np.float32)
+        return self
+
+    def _dimensions(self, d: int) -> int:
+        if self.dim is not None and not 1 <= self.dim <= d:
+            raise ValueError(f"{self.kind} to {self.dim} dimensions, but the vectors have {d}")
+        return self.dim or d
+
+
+def principal(covariance: Float64) -> tuple[Float64, Float64]:
+    """Eigenvalues (largest first, none below 0) and eigenvectors as rows, signs fixed."""
+    values, vectors = scipy.linalg.eigh(covariance)
+    rows = vectors[:, ::-1].T
+    signs = np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(1)])
+    return np.maximum(values[::-1], 0), rows * signs[:, None]
+
+
+@register
+class PCA(_Linear):
+    """PCA whitening: ``l2(diag(lambda^(-power/2)) E^T (x - mean))``.
+
+    Args:
+        dim: dimensions kept; all when None.
+        power: 1 whitens in full, 0.5 is half power, 0 is plain PCA.
+        shrinkage: 0..1, draws the eigenvalues towards their mean (needed with fewer rows than dimensions).
+
+    siaMAC, Section 4.2 (Jegou and Chum, 2012). Learned from a stream of blocks in flat memory.
+    """
+
+    kind = "pca"
+
+    def __init__(self, dim: int | None = None, power: float = 1.0, shrinkage: float = 0.0) -> None:
+        super().__init__(dim, shrinkage)
+        self.power = power
+        self.eigenvalues_: Vectors | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """See :meth:`Projection.settings`."""
+        return {**super().settings(), "power": self.power}
+
+    def fit(self, X: Vectors | Iterable[Vectors], pairs: Pairs | None = None) -> Self:
+        """See :meth:`Projection.fit`; pairs are not used."""
+        found = moments(X)
+        dim = self._dimensions(len(found.mean))
+        if found.count <= dim:
+            log.warning("PCA to %d dimensions from %d vectors: the last ones are noise", dim, found.count)
+        values, rows = principal(shrink(found.covariance, self.shrinkage))
+        floor = max(values[0], 1e-20) * 1e-9
+        self.eigenvalues_ = values.astype(np.float32)
+        return self._keep(found.mean, rows * np.maximum(values, floor)[:, None] ** (-self.power / 2))
+
+
+def _within(X: Vectors, pairs: Pairs | None, kind: str) -> tuple[Float64, Pairs]:
+    """Scatter of the differences of matching pairs, divided by their number; ValueError without pairs."""
+    if pairs is None or len(pairs) == 0:
+        raise ValueError(f"projection {kind!r} learns from matching pairs: none were given")
+    pairs = np.asarray(pairs, np.int64)
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.min() < 0 or pairs.max() >= len(X):
+        raise ValueError(f"pairs must be (m, 2) rows of the {len(X)} vectors")
+    d = X.shape[1]
+    scatter = np.zeros((d, d))
+    for start in range(0, len(pairs), 8192):
+        part = pairs[start : start + 8192]
+        difference = X[part[:, 0]].astype(np.float64) - X[part[:, 1]]
+        scatter += difference.T @ difference
+    return scatter / len(pairs), pairs
+
+
+def _cholesky(scatter: Float64, kind: str) -> Float64:
+    """Lower Cholesky factor; when it is not positive definite 1e-10 I is added and grown tenfold until it is."""
+    added = 0.0
+    while True:
+        try:
+            factor: Float64 = np.linalg.cholesky(scatter + added * np.eye(len(scatter)))
+        except np.linalg.LinAlgError:
+            added = added * 10 if added else 1e-10
+            continue
+        if added:
+            log.warning(
+                "%s: the scatter of matching pairs is not positive definite; added %.0e to its diagonal", kind, added
+            )
+        return factor
+
+
+def _all(X: Vectors | Iterable[Vectors]) -> Vectors:
+    rows = X if isinstance(X, np.ndarray) else np.concatenate(list(X))
+    if rows.ndim != 2 or not np.isfinite(rows).all():
+        raise ValueError("vectors must be (n, d) and finite")
+    return rows
+
+
+@register
+class LW(_Linear):
+    """Learned whitening from matching pairs (siaMAC, Section 4.2, after Mikolajczyk and Matas).
+
+    Args:
+        dim: dimensions kept; all when None.
+        form: ``published`` (mean of the first photos of the pairs, the covariance of all vectors in the place
+            of non-matching differences; what the authors' code does) or ``paper`` (mean of all vectors,
+            differences of all non-matching pairs; for vectors of n photos their scatter is twice the covariance).
+        shrinkage: 0..1, of the scatter of matching pairs; a few hundred pairs need some.
+    """
+
+    kind = "lw"
+
+    def __init__(
+        self, dim: int | None = None, form: Literal["published", "paper"] = "published", shrinkage: float = 0.0
+    ) -> None:
+        super().__init__(dim, shrinkage)
+        self.form = form
+
+    def settings(self) -> dict[str, Any]:
+        """See :meth:`Projection.settings`."""
+        return {**super().settings(), "form": self.form}
+
+    def fit(self, X: Vectors | Iterable[Vectors], pairs: Pairs | None = None) -> Self:
+        """See :meth:`Projection.fit`; ValueError without pairs."""
+        rows = _all(X)
+        self._dimensions(rows.shape[1])
+        within, pairs = _within(rows, pairs, self.kind)
+        within = shrink(within, self.shrinkage)
+        all_moments = moments(rows)
+        if self.form == "published":
+            mean = np.asarray(rows[pairs[:, 0]].mean(0, dtype=np.float64), np.float64)
+            shift = all_moments.mean - mean
+            between = all_moments.covariance + np.outer(shift, shift)
+        else:
+            mean = all_moments.mean
+            n, m = len(rows), len(pairs)
+            # over all ordered pairs the differences scatter as 2 n^2 C; the matching ones are taken out
+            between = (2 * n * n * all_moments.covariance - 2 * m * _within(rows, pairs, self.kind)[0]) / max(
+                n * n - n - 2 * m, 1
+            )
+        inverse = np.linalg.inv(_cholesky(within, self.kind))
+        _, directions = principal(inverse @ between @ inverse.T)
+        return self._keep(mean, directions @ inverse)
+
+
+@register
+class LDA(_Linear):
+    """Linear discriminant analysis on classes, then whitening (SIAM-FV, Section 3).
+
+    Classes are the connected groups of the matching pairs. The within-class scatter is whitened, the
+    directions of largest between-class scatter are kept, and the total scatter along them is whitened.
+    """
+
+    kind = "lda"
+
+    def fit(self, X: Vectors | Iterable[Vectors], pairs: Pairs | None = None) -> Self:
+        """See :meth:`Projection.fit`; ValueError without pairs."""
+        from scipy.sparse import coo_matrix
+        from scipy.sparse.csgraph import connected_components
+
+        rows = _all(X)
+        self._dimensions(rows.shape[1])
+        _, pairs = _within(rows, pairs, self.kind)
+        links = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (len(rows), len(rows)))
+        _, labels = connected_components(links, directed=False)
+        paired = np.bincount(labels)[labels] > 1
+        x = rows[paired].astype(np.float64)
+        _, groups, counts = np.unique(labels[paired], return_inverse=True, return_counts=True)
+        centres = np.zeros((len(counts), x.shape[1]))
+        np.add.at(centres, groups, x)
+        centres /= counts[:, None]
+        mean = x.mean(0)
+        spread = x - centres[groups]
+        within = shrink(spread.T @ spread / len(x), self.shrinkage)
+        between = (centres - mean).T @ ((centres - mean) * (counts / len(x))[:, None])
+        inverse = np.linalg.inv(_cholesky(within, self.kind))
+        values, directions = principal(inverse @ between @ inverse.T)
+        return self._keep(mean, (directions / np.sqrt(1 + values)[:, None]) @ inverse)
