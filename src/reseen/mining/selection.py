@@ -107,14 +107,17 @@ class PairMatcher:
         good = [m for m, n in matches if m.distance < self.ratio * n.distance]
         if len(good) < 8:
             return 0
-        _, mask = cv2.findFundamentalMat(
-            where_a[[m.queryIdx for m in good]],
-            where_b[[m.trainIdx for m in good]],
-            cv2.USAC_MAGSAC,
-            self.threshold,
-            0.999,
-            2000,
-        )
+        try:
+            _, mask = cv2.findFundamentalMat(
+                where_a[[m.queryIdx for m in good]],
+                where_b[[m.trainIdx for m in good]],
+                cv2.USAC_MAGSAC,
+                self.threshold,
+                0.999,
+                2000,
+            )
+        except cv2.error:  # OpenCV's assertion on matches that lie so that no matrix exists
+            return 0
         return 0 if mask is None else int(mask.sum())
 
 
