@@ -1,0 +1,92 @@
+"""What every extractor of local features gives, and its bytes."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reseen.errors import CollectionDamaged
+
+_HEADER = struct.Struct("<4sIIIfHH")
+_MAGIC = b"RLF1"
+
+
+@dataclass(frozen=True)
+class LocalFeatures:
+    """Keypoints and descriptors of one photo.
+
+    Attributes:
+        points: ``(n, 2)`` float16, x and y from the photo's centre in pixels of the photo as it was
+            extracted: near the centre float16 is finest (at most 0.13 pixel of error in 1,000).
+        codes: ``(n, d)`` uint8; divided by their norm they are unit descriptors.
+        size: width and height of the full upright photo.
+        scale: extracted pixels per pixel of the full photo.
+    """
+
+    points: NDArray[np.float16]
+    codes: NDArray[np.uint8]
+    size: tuple[int, int]
+    scale: float
+
+    def __post_init__(self) -> None:
+        if self.points.shape != (len(self.codes), 2) or self.codes.ndim != 2 or self.scale <= 0:
+            raise ValueError(f"points {self.points.shape} and codes {self.codes.shape} do not fit together")
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @property
+    def extracted_size(self) -> tuple[float, float]:
+        """Width and height of the photo as it was extracted."""
+        return self.size[0] * self.scale, self.size[1] * self.scale
+
+    def vectors(self) -> NDArray[np.float32]:
+        """Unit descriptors, ``(n, d)`` float32; a code of zeros stays zero."""
+        x = self.codes.astype(np.float32)
+        norms = np.sqrt(np.einsum("nd,nd->n", x, x))
+        return np.asarray(x / np.maximum(norms, 1.0)[:, None], np.float32)
+
+    def pixels(self) -> NDArray[np.float32]:
+        """The points in pixels of the full upright photo, ``(n, 2)`` float32."""
+        return np.asarray(self.points.astype(np.float32) / self.scale + np.array(self.size) / 2, np.float32)
+
+    def inside(self, box: tuple[float, float, float, float] | None) -> LocalFeatures:
+        """Only the features inside a box ``(x0, y0, x1, y1)`` of the full photo (all of them for None)."""
+        if box is None:
+            return self
+        xy = self.pixels()
+        keep = (xy >= box[:2]).all(1) & (xy <= box[2:]).all(1)
+        return LocalFeatures(self.points[keep], self.codes[keep], self.size, self.scale)
+
+    def to_bytes(self) -> bytes:
+        """A header of 24 bytes, and ``4 + d`` for each keypoint (132 with SIFT)."""
+        n, d = self.codes.shape
+        header = _HEADER.pack(_MAGIC, n, *self.size, self.scale, d, 0)
+        return header + self.points.astype("<f2").tobytes() + self.codes.tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> LocalFeatures:
+        """The inverse of :meth:`to_bytes`; :class:`CollectionDamaged` for anything else."""
+        if len(data) < _HEADER.size or data[:4] != _MAGIC:
+            raise CollectionDamaged("local features of a photo are not readable; index it again")
+        _, n, width, height, scale, d, _ = _HEADER.unpack_from(data)
+        if len(data) != _HEADER.size + n * (4 + d) or not scale > 0:
+            raise CollectionDamaged("local features of a photo are torn; index it again")
+        points = np.frombuffer(data, "<f2", 2 * n, _HEADER.size).reshape(n, 2)
+        codes = np.frombuffer(data, np.uint8, n * d, _HEADER.size + 4 * n).reshape(n, d)
+        return cls(points.astype(np.float16, copy=False), codes, (width, height), scale)
+
+
+class Extractor(Protocol):
+    """What stands in SIFT's place: anything with a name and a function of pixels."""
+
+    @property
+    def name(self) -> str:
+        """Name and settings; features of different names are never matched."""
+
+    def extract(self, pixels: NDArray[np.uint8], size: tuple[int, int] | None = None) -> LocalFeatures:
+        """Features of upright RGB ``uint8 (H, W, 3)``; ``size`` is the full photo's ``(W, H)`` if larger."""
