@@ -39,9 +39,7 @@ class Backbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(
-        self, name: str, layers: Sequence[Layer], mean: Sequence[float], std: Sequence[float]
-    ) -> None:
+    def __init__(self, name: str, layers: Sequence[Layer], mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.name = name
         self.layers = tuple(layers)

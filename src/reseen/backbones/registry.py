@@ -140,9 +140,7 @@ def _resnet(name: str) -> tuple[nn.Module, Callable[[Sequence[str]], Backbone]]:
     import timm
 
     net = timm.create_model(RESNETS[name])
-    steps: OrderedDict[str, nn.Module] = OrderedDict(
-        stem=nn.Sequential(net.conv1, net.bn1, net.act1, net.maxpool)
-    )
+    steps: OrderedDict[str, nn.Module] = OrderedDict(stem=nn.Sequential(net.conv1, net.bn1, net.act1, net.maxpool))
     for stage in range(1, 5):
         steps |= {f"layer{stage}.{i}": block for i, block in enumerate(getattr(net, f"layer{stage}"))}
     signed = dict.fromkeys(steps, False)
@@ -153,7 +151,7 @@ class TimmBackbone(Backbone):
     """Any network of timm, through its ``forward_intermediates``; a ViT's tokens come as a map."""
 
     def __init__(self, name: str, net: nn.Module, layers: Sequence[str]) -> None:
-        info: list[dict[str, Any]] = list(net.feature_info)  # type: ignore[arg-type, call-overload]
+        info: list[dict[str, Any]] = list(net.feature_info)  # type: ignore[arg-type]
         names = [str(entry["module"]) for entry in info]
         unknown = [layer for layer in layers if layer not in names]
         if unknown or not layers:

@@ -27,7 +27,7 @@ def ensure_torchvision() -> None:
             raise
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
             del sys.modules[name]
-        _library = torch.library.Library("torchvision", "DEF")
+        _library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         for operator in ("nms", "qnms"):
-            _library.define(operator + _SCHEMA)
+            _library.define(operator + _SCHEMA)  # type: ignore[no-untyped-call]
         import torchvision  # noqa: F401

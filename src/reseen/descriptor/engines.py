@@ -29,9 +29,7 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
 
 def cpu_has_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware (AVX512-bf16 or AMX)."""
-    flags = [
-        getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    ]
+    flags = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
     return any(flag() for flag in flags if flag is not None)
 
 
@@ -84,9 +82,7 @@ class TorchEngine(Engine):
 
     name = "torch"
 
-    def __init__(
-        self, backbone: Backbone, precision: Literal["float32", "bfloat16"], device: torch.device
-    ) -> None:
+    def __init__(self, backbone: Backbone, precision: Literal["float32", "bfloat16"], device: torch.device) -> None:
         self.precision, self.device = precision, device
         self.net = copy.deepcopy(backbone).eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -117,9 +113,7 @@ class OpenVinoEngine(Engine):
 
     name = "openvino"
 
-    def __init__(
-        self, backbone: Backbone, precision: Literal["float32", "bfloat16"], threads: int | None
-    ) -> None:
+    def __init__(self, backbone: Backbone, precision: Literal["float32", "bfloat16"], threads: int | None) -> None:
         os.environ.setdefault("OPENVINO_TELEMETRY_DISABLE", "1")
         import openvino
 

@@ -114,9 +114,7 @@ def run_batches(
         found = []
         for i, (photo, scale) in enumerate(group):
             photo.inputs[scale] = photo.inputs[scale][:0]
-            found.append(
-                Mapped(photo.index, scale, [m[i : i + 1] for m in maps], shape, photo.pixel_results[scale])
-            )
+            found.append(Mapped(photo.index, scale, [m[i : i + 1] for m in maps], shape, photo.pixel_results[scale]))
         return found
 
     for photo in stream:
@@ -142,9 +140,7 @@ def best_batch(shape: tuple[int, int], engine: Engine) -> int:
     return int(np.clip(budget // (shape[0] * shape[1]), 1, 8 if engine.device.type == "cpu" else 64))
 
 
-def cells_inside(
-    window: tuple[float, float, float, float], grid: tuple[int, int]
-) -> tuple[int, int, int, int]:
+def cells_inside(window: tuple[float, float, float, float], grid: tuple[int, int]) -> tuple[int, int, int, int]:
     """Cells ``(x0, y0, x1, y1)`` of a grid ``(h, w)`` whose centres lie in a box given in shares of the sides.
 
     A box that holds no centre takes the one cell nearest to its own.

@@ -108,15 +108,11 @@ class Recipe:
             scales = _section(Scales, data.pop("scales", {}))
             head = dict(data.pop("head"))
             projection = tuple(dict(step) for step in data.pop("projection", []))
-            recipe = cls(
-                images=images, backbone=backbone, scales=scales, head=head, projection=projection, **data
-            )
+            recipe = cls(images=images, backbone=backbone, scales=scales, head=head, projection=projection, **data)
         except KeyError as error:
             raise RecipeError(f"recipe {data.get('name', '')!r}: section {error} is missing") from None
         except TypeError as error:
-            raise RecipeError(
-                f"recipe {data.get('name', '')!r}: {str(error).split('__init__() ')[-1]}"
-            ) from None
+            raise RecipeError(f"recipe {data.get('name', '')!r}: {str(error).split('__init__() ')[-1]}") from None
         if "kind" not in recipe.head or any("kind" not in step for step in recipe.projection):
             raise RecipeError(f"recipe {recipe.name!r}: the head and each projection need a `kind`")
         return recipe

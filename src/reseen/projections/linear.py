@@ -140,7 +140,7 @@ def _cholesky(scatter: Float64, kind: str) -> Float64:
     added = 0.0
     while True:
         try:
-            factor: Float64 = np.linalg.cholesky(scatter + added * np.eye(len(scatter)))
+            factor = np.asarray(np.linalg.cholesky(scatter + added * np.eye(len(scatter))), np.float64)
         except np.linalg.LinAlgError:
             added = added * 10 if added else 1e-10
             continue
@@ -190,7 +190,7 @@ class LW(_Linear):
         within = shrink(within, self.shrinkage)
         all_moments = moments(rows)
         if self.form == "published":
-            mean = np.asarray(rows[pairs[:, 0]].mean(0, dtype=np.float64), np.float64)
+            mean = moments(rows[pairs[:, 0]]).mean
             shift = all_moments.mean - mean
             between = all_moments.covariance + np.outer(shift, shift)
         else:
