@@ -18,9 +18,7 @@ from reseen.training.losses import (
 
 
 def unit(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
-    return F.normalize(
-        torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype), dim=-1
-    )
+    return F.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype), dim=-1)
 
 
 def tuples(query, positive, negatives, labels) -> Tuples:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -81,6 +80,9 @@ class Head(nn.Module):
         ``grid`` is ``(h, w)`` of the first map, ``size`` ``(H, W)`` of the network's input.
         """
         return None
+
+    def constrain(self) -> None:
+        """Bring parameters back into their range; called after every update of an optimiser."""
 
     def fit(self, maps: Iterable[tuple[Sequence[Tensor], Tensor | None]], *, seed: int = 0) -> Head:
         """Learn codebooks from a stream of ``(maps of one batch, valid)``; heads without any return self."""

@@ -48,9 +48,7 @@ def dot_triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: floa
     return ((anchor * negative).sum(-1) - (anchor * positive).sum(-1) + margin).clamp_min(0)
 
 
-def info_nce(
-    query: Tensor, positive: Tensor, temperature: float = 0.07, labels: Tensor | None = None
-) -> Tensor:
+def info_nce(query: Tensor, positive: Tensor, temperature: float = 0.07, labels: Tensor | None = None) -> Tensor:
     """Symmetric InfoNCE of each pair ``(T,)``: every other pair of the batch is a negative.
 
     ``query`` and ``positive`` are unit rows ``(T, D)``; ``labels`` ``(T,)``, when given, keeps pairs of
@@ -149,9 +147,7 @@ class TripletLoss(Loss):
         """:func:`triplet` or :func:`dot_triplet`, summed; active are triplets with a loss."""
         which, rows = _negative_rows(tuples)
         function = triplet if self.form == "squared" else dot_triplet
-        values = function(
-            vectors[tuples.query[which]], vectors[tuples.positive[which]], vectors[rows], self.margin
-        )
+        values = function(vectors[tuples.query[which]], vectors[tuples.positive[which]], vectors[rows], self.margin)
         return LossValue(values.sum(), len(values), int((values > 0).sum()))
 
 

@@ -1,0 +1,169 @@
+"""What every training set is: numbered photos, their clusters, matching pairs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from reseen.errors import TrainingError
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What a reconstruction knows of the photos of a training set.
+
+    Attributes:
+        centres: ``(n, 3)`` camera centres, in the coordinates of the photo's own model.
+        visible: ``(n, points)`` bool: which photo observes which 3D point.
+        scales: ``(n,)`` size at which each photo sees the scene: focal length over median depth.
+    """
+
+    centres: NDArray[np.floating]
+    visible: csr_array
+    scales: NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Photos by number, and who matches whom.
+
+    Attributes:
+        name: for logs and the run card.
+        photos: path of each of the n photos.
+        clusters: ``(n,)`` photos of different clusters do not match; those of one cluster may.
+        pairs: ``(m, 2)`` query and positive of each tuple, chosen by the source; may be empty.
+        negatives: ``(m, k)`` negatives that the source gives, -1 for none; k is 0 when they are to be mined.
+        virtual: ``(n,)`` True for reference photos whose positives are virtual photos of themselves.
+        candidates: photos among which negatives are mined; None for all of them.
+        geometry: of a reconstruction, where there is one.
+        skipped: entries of the source that name photos which do not exist, for the run card.
+    """
+
+    name: str
+    photos: tuple[Path, ...]
+    clusters: Numbers
+    pairs: Numbers = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    negatives: Numbers = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    virtual: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    candidates: Numbers | None = None
+    geometry: Geometry | None = None
+    skipped: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        n, m = len(self.photos), len(self.pairs)
+        if len(self.virtual) == 0:
+            object.__setattr__(self, "virtual", np.zeros(n, bool))
+        if len(self.negatives) == 0:
+            object.__setattr__(self, "negatives", np.zeros((m, 0), np.int64))
+        if len(self.clusters) != n or len(self.virtual) != n or len(self.negatives) != m:
+            raise ValueError(f"training set {self.name!r}: its parts differ in length")
+
+    @property
+    def fingerprint(self) -> str:
+        """Of paths, clusters and pairs: a resumed run must meet the same set."""
+        digest = hashlib.sha256()
+        for path in self.photos:
+            digest.update(str(path).encode("utf-8", "surrogateescape") + b"\0")
+        for array in (self.clusters, self.pairs, self.negatives, self.virtual):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:16]
+
+    def keep(self, photos: NDArray[np.bool_]) -> TrainingSet:
+        """The part of the set whose photos are True in ``(n,)``, numbered anew."""
+        number = np.where(photos, np.cumsum(photos) - 1, -1)
+        number = np.append(number, -1)  # -1, none, stays -1
+        rows = photos[self.pairs].all(1) if len(self.pairs) else np.zeros(0, bool)
+        candidates = self.candidates
+        if candidates is not None:
+            candidates = number[candidates[photos[candidates]]]
+        geometry = self.geometry
+        if geometry is not None:
+            kept = np.flatnonzero(photos)
+            geometry = Geometry(geometry.centres[kept], geometry.visible[kept], geometry.scales[kept])
+        return replace(
+            self,
+            photos=tuple(p for p, kept in zip(self.photos, photos, strict=True) if kept),
+            clusters=self.clusters[photos],
+            pairs=number[self.pairs[rows]],
+            negatives=number[self.negatives[rows]],
+            virtual=self.virtual[photos],
+            candidates=candidates,
+            geometry=geometry,
+        )
+
+    def split(self, share: float, seed: int = 0) -> tuple[TrainingSet, TrainingSet]:
+        """(training part, validation part): ``share`` of the clusters with something to match are held out.
+
+        TrainingError when that leaves either part without any.
+        """
+        size = np.bincount(self.clusters, minlength=1)
+        useful = np.unique(self.clusters[(size[self.clusters] > 1) | self.virtual])
+        held = round(share * len(useful))
+        if not 0 < held < len(useful):
+            raise TrainingError(
+                f"training set {self.name!r} has {len(useful)} clusters with matching photos: "
+                f"too few to hold out a share of {share} for validation; give a validation set"
+            )
+        chosen = np.random.default_rng(seed).choice(useful, held, replace=False)
+        out = np.isin(self.clusters, chosen)
+        return self.keep(~out), self.keep(out)
+
+
+def join(sets: Sequence[TrainingSet]) -> TrainingSet:
+    """One set of several: photos and clusters of different sets are different things."""
+    if not sets:
+        raise TrainingError("no training data were given")
+    if len(sets) == 1:
+        return sets[0]
+    offset = np.cumsum([0] + [len(s.photos) for s in sets])
+    clusters, base = [], 0
+    for part in sets:
+        clusters.append(part.clusters + base)
+        base += int(part.clusters.max(initial=-1)) + 1
+    width = max(part.negatives.shape[1] for part in sets)
+    negatives = [
+        np.pad(
+            np.where(s.negatives >= 0, s.negatives + o, -1),
+            ((0, 0), (0, width - s.negatives.shape[1])),
+            constant_values=-1,
+        )
+        for s, o in zip(sets, offset, strict=False)
+    ]
+    return TrainingSet(
+        name=" + ".join(s.name for s in sets),
+        photos=tuple(p for s in sets for p in s.photos),
+        clusters=np.concatenate(clusters),
+        pairs=np.concatenate([s.pairs + o for s, o in zip(sets, offset, strict=False)]),
+        negatives=np.concatenate(negatives),
+        virtual=np.concatenate([s.virtual for s in sets]),
+        candidates=np.concatenate(
+            [
+                (np.arange(len(s.photos)) if s.candidates is None else s.candidates) + o
+                for s, o in zip(sets, offset, strict=False)
+            ]
+        ),
+        skipped=tuple(line for s in sets for line in s.skipped),
+    )
+
+
+def from_labels(name: str, photos: Sequence[Path], labels: Sequence[str], **more: object) -> TrainingSet:
+    """A set whose clusters are the distinct labels, numbered in sorted order."""
+    _, clusters = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
+    return TrainingSet(name, tuple(photos), clusters.astype(np.int64), **more)  # type: ignore[arg-type]
+
+
+def components(n: int, edges: Numbers) -> Numbers:
+    """Clusters of n photos as the connected parts of matching ``edges (m, 2)``: ``(n,)``."""
+    from scipy.sparse.csgraph import connected_components
+
+    ones = np.ones(len(edges), bool)
+    graph = csr_array((ones, (edges[:, 0], edges[:, 1])), shape=(n, n))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)

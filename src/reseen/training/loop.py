@@ -1,0 +1,620 @@
+"""The training loop: mine, descend, validate, keep the best, go on after a kill."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from reseen.descriptor import Descriptor
+from reseen.errors import TrainingError
+from reseen.training.checkpoints import optimizer_tensors, read_state, restore_optimizer, write_state
+from reseen.training.datasets import TrainingSet
+from reseen.training.distributed import Workers
+from reseen.training.initialise import initialise
+from reseen.training.losses import Tuples, create_loss
+from reseen.training.network import (
+    BatchGradient,
+    Network,
+    create_optimizer,
+    memory_advice,
+    rate_factor,
+)
+from reseen.training.settings import TrainingSettings, differences
+from reseen.training.tuples import choose_pairs, epoch_order, likeness, mine
+from reseen.training.validation import Validation
+from reseen.training.views import View, ViewReader
+
+ALIKE = 0.995
+"""Mean inner product of the vectors of different photos above which a network has collapsed."""
+
+LOG_FIELDS = ("epoch", "tuples", "loss", "active", "lr", "validation", "likeness", "rejected", "seconds")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run tells while it goes on.
+
+    Attributes:
+        stage: ``start``, ``mine``, ``train``, ``validate``, ``epoch`` or ``finish``.
+        epoch: from 1. epochs: at most.
+        tuples: done in this epoch. of: all in this epoch.
+        loss: mean over the epoch's tuples so far. active: share of the loss's terms that are not zero.
+        validation: mAP of the last epoch, in 0..1. best: the best so far.
+        rejected: photos left out so far.
+    """
+
+    stage: str
+    epoch: int = 0
+    epochs: int = 0
+    tuples: int = 0
+    of: int = 0
+    loss: float = math.nan
+    active: float = math.nan
+    validation: float | None = None
+    best: float | None = None
+    rejected: int = 0
+
+
+@dataclass
+class Position:
+    """Where a run is: everything but tensors that a resumed run needs."""
+
+    epoch: int = 0
+    done: int = 0
+    update: int = 0
+    mined_at: int = -1
+    loss: float = 0.0
+    terms: int = 0
+    active: int = 0
+    tuples: int = 0
+    best: float | None = None
+    best_epoch: int = 0
+    since_best: int = 0
+    seconds: float = 0.0
+    likeness: float = 0.0
+    finished: bool = False
+    history: list[dict[str, Any]] = field(default_factory=list)
+    rejected: dict[str, str] = field(default_factory=dict)
+
+
+class Trainer:
+    """One run, in a folder of its own.
+
+    Args:
+        descriptor: what to train; it is not changed.
+        data: photos and who matches whom.
+        to: the run's folder; a run that was stopped there goes on, with the same settings only.
+        settings: by default the recipe's ``[training]`` table.
+        validation: photos to choose the best epoch by; by default a share of ``data`` is held out.
+        device: of the network.
+        workers: decoding threads; by default a quarter of the cores. Torch gets the others.
+        group: this process among torchrun's.
+        progress: called often, from the first worker only.
+        save_seconds: least time between two saved states within an epoch.
+        tensorboard: write TensorBoard events beside the CSV log.
+
+    The folder holds ``run.json`` (settings), ``state.safetensors`` (to go on), ``best.safetensors``, ``log.csv``,
+    ``card.md`` and, at the end, ``descriptor/``.
+    """
+
+    def __init__(
+        self,
+        descriptor: Descriptor,
+        data: TrainingSet,
+        to: str | os.PathLike[str],
+        *,
+        settings: TrainingSettings | None = None,
+        validation: Validation | None = None,
+        device: str | torch.device = "cpu",
+        workers: int | None = None,
+        group: Workers | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        save_seconds: float = 60.0,
+        tensorboard: bool = False,
+    ) -> None:
+        self.recipe = descriptor.recipe
+        self.settings = settings or TrainingSettings.from_table(self.recipe.training)
+        self.to = Path(to)
+        self.device = torch.device(device)
+        self.group = group or Workers()
+        self.save_seconds, self.tensorboard = save_seconds, tensorboard
+        self._progress = progress
+        self._start = descriptor
+        self.threads, decode = _threads(workers)
+        if validation is None and self.settings.validation:
+            from reseen.training.validation import from_set
+
+            data, held_out = data.split(self.settings.validation, self.settings.seed)
+            validation = from_set(held_out, seed=self.settings.seed)
+        self.data, self.validation = data, validation
+        self._decode = decode
+        self.reader = self._view_reader(data)
+        self._validation_reader = self._view_reader(validation.data) if validation else None
+        self.at = Position()
+        self.mined: NDArray[np.int64] = np.zeros((0, 0), np.int64)
+
+    def _view_reader(self, data: TrainingSet) -> ViewReader:
+        views = self.settings.views
+        rule = views.rule(self.recipe.images.rule)
+        return ViewReader(data, views, rule, seed=self.settings.seed, workers=self._decode)
+
+    # -- the run -------------------------------------------------------------------------------------
+
+    def run(self) -> Descriptor:
+        """Train to the end and return the descriptor, which is also in ``to/descriptor``.
+
+        Raises:
+            TrainingError: no pairs, no negatives, other settings than the run in the folder, a loss that is not
+                a number, collapse, out of memory. The last good state stays in the folder.
+        """
+        self._enter()
+        with _torch_threads(self.threads):
+            self._prepare()
+            while not self.at.finished:
+                self._epoch()
+            return self._finish()
+
+    def _enter(self) -> None:
+        """Make the folder, or check that the run in it has these settings."""
+        described = json.loads(json.dumps(self._described()))
+        file = self.to / "run.json"
+        if not self.group.first:
+            self.group.wait()
+            return
+        if file.is_file():
+            saved = json.loads(file.read_text(encoding="utf-8"))
+            changed = differences(saved, described)
+            if changed:
+                raise TrainingError(
+                    f"{self.to}: holds a run with other settings ({'; '.join(changed[:8])}): "
+                    "go on with the saved ones or train to another folder"
+                )
+        else:
+            self.to.mkdir(parents=True, exist_ok=True)
+            if any(self.to.iterdir()):
+                raise TrainingError(f"{self.to}: is not empty and holds no run")
+            file.write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        self.group.wait()
+
+    def _described(self) -> dict[str, Any]:
+        recipe = self.recipe.to_dict()
+        recipe.pop("training", None)
+        return {
+            "recipe": recipe,
+            "start": self._start.fingerprint,
+            "training": self.settings.to_dict(),
+            "data": {"name": self.data.name, "fingerprint": self.data.fingerprint},
+            "validation": {"name": self.validation.name, "fingerprint": self.validation.data.fingerprint}
+            if self.validation
+            else None,
+        }
+
+    def _prepare(self) -> None:
+        """The network and the optimizer, new or as the last state left them."""
+        self._tell("start")
+        settings = self.settings
+        torch.manual_seed(settings.seed)
+        backbone, head = copy.deepcopy(self._start.backbone), copy.deepcopy(self._start.head)
+        classes = int(self.data.clusters.max(initial=0)) + 1
+        options = {key: value for key, value in settings.loss.items() if key != "kind"}
+        loss = create_loss(settings.loss["kind"], classes=classes, dim=head.dim, **options)
+        self.network = Network(backbone, head, loss).to(self.device)
+        state = self.to / "state.safetensors"
+        if state.is_file():
+            tensors, values = read_state(state)
+            self._build()
+            self._restore(tensors, values)
+            return
+        with memory_advice():
+            fresh = self._start.recipe.learned is None
+            self.data = choose_pairs(self.data, settings, self.reader, self.encode)
+            initialise(self.network, self.data, settings, self.reader, new=fresh)
+        self._build()
+        self._check(likeness(self._sample()))
+        if self.validation:
+            self._tell("validate")
+            self.at.best = self._validate()
+            self._log(0, self.at.best)
+        self._save()
+        if self.group.first:
+            self._write_weights("best")
+
+    def _build(self) -> None:
+        self.network.configure(self.settings)
+        self.optimizer = create_optimizer(self.network, self.settings)
+        self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
+        alone = Workers() if self.network.loss.separable else self.group
+        self.gradient = BatchGradient(self.network, self.settings, alone)
+        self.parameters = [p for p in self.network.parameters() if p.requires_grad]
+        self._saved_at = time.monotonic()
+        self._entered = time.monotonic()
+
+    def _epoch(self) -> None:
+        settings, at = self.settings, self.at
+        order = epoch_order(self.data, settings, at.epoch)
+        every = settings.negatives.every or len(order)
+        updates = settings.epochs * math.ceil(len(order) / settings.batch)
+        while at.done < len(order):
+            part = at.done // every * every
+            end = min(part + every, len(order))
+            if at.mined_at != part:
+                self._tell("mine", of=len(order))
+                with memory_advice():
+                    mined = mine(self.data, settings, order[part:end], at.epoch, self.encode, self.reader.rejected)
+                self.mined, at.likeness = mined
+                self._check(at.likeness)
+                at.mined_at = part
+                self._save()
+            for rows, batch in self._batches(order, part, end):
+                self._update(rows, batch, updates)
+                at.done += rows
+                self._tell("train", of=len(order))
+                if time.monotonic() - self._saved_at > self.save_seconds:
+                    self._save()
+        self._end_epoch()
+
+    def _batches(
+        self, order: NDArray[np.int64], part: int, end: int
+    ) -> Iterator[tuple[int, tuple[list[NDArray[np.uint8]], Tuples] | None]]:
+        """(tuples in the whole batch, photos and tuples of this worker) from where the run is up to ``end``."""
+        settings, at = self.settings, self.at
+        separable = self.network.loss.separable
+        kind = "augmented" if self.reader.augments else "plain"
+        plans = []
+        for first in range(at.done, end, settings.batch):
+            rows = np.arange(first, min(first + settings.batch, end))
+            mine_rows = rows[self.group.rank :: self.group.count] if separable else rows
+            number: dict[View, int] = {}
+            who = []
+            for row in mine_rows.tolist():
+                query, positive = self.data.pairs[order[row]].tolist()
+                draw = at.epoch if kind == "augmented" else 0
+                if self.data.virtual[query]:
+                    made = at.epoch * len(order) + row
+                    views = [View(query, "mild", made), View(positive, "virtual", made)]
+                else:
+                    views = [View(query, kind, draw), View(positive, kind, draw)]  # type: ignore[arg-type]
+                for n in self.mined[row - part].tolist():
+                    if n >= 0:
+                        virtual = bool(self.data.virtual[n])
+                        views.append(View(n, "mild" if virtual else kind, draw))  # type: ignore[arg-type]
+                who.append([number.setdefault(view, len(number)) for view in views])
+            plans.append((len(rows), list(number), who))
+        stream = self.reader.stream(view for _, views, _ in plans for view in views)
+        for count, views, who in plans:
+            photos = [next(stream) for _ in views]
+            yield count, self._usable(views, photos, who)
+
+    def _usable(
+        self, views: list[View], photos: Sequence[NDArray[np.uint8] | None], who: list[list[int]]
+    ) -> tuple[list[NDArray[np.uint8]], Tuples] | None:
+        """Photos that could be read and the tuples whose query and positive are among them."""
+        place = np.full(len(photos), -1)
+        readable = [i for i, pixels in enumerate(photos) if pixels is not None]
+        place[readable] = np.arange(len(readable))
+        kept = [[int(place[i]) for i in rows] for rows in who]
+        kept = [[*rows[:2], *(n for n in rows[2:] if n >= 0)] for rows in kept if min(rows[:2]) >= 0]
+        if not kept:
+            return None
+        width = max(len(rows) for rows in kept) - 2
+        table = torch.full((len(kept), width), -1, dtype=torch.int64)
+        for i, rows in enumerate(kept):
+            table[i, : len(rows) - 2] = torch.tensor(rows[2:], dtype=torch.int64)
+        labels = torch.from_numpy(self.data.clusters[[views[i].photo for i in readable]])
+        tuples = Tuples(
+            torch.tensor([rows[0] for rows in kept]), torch.tensor([rows[1] for rows in kept]), table, labels
+        )
+        return [p for p in photos if p is not None], tuples
+
+    def _update(self, count: int, batch: tuple[list[NDArray[np.uint8]], Tuples] | None, updates: int) -> None:
+        """One step of the optimizer on a batch of ``count`` tuples."""
+        settings, at = self.settings, self.at
+        factor = rate_factor(settings.schedule, at.epoch, at.update, updates)
+        for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
+            group["lr"] = rate * factor
+        self.optimizer.zero_grad(set_to_none=True)
+        sums = torch.zeros(4, dtype=torch.float64)
+        if batch is not None:
+            scale = 1.0 if settings.reduction == "sum" else 1.0 / count
+            value = self.gradient(*batch, scale)
+            whole = self.network.loss.separable or self.group.first
+            sums += torch.tensor([*value, len(batch[1]) if whole else 0], dtype=torch.float64)
+        self.group.sum_gradients(self.parameters)
+        loss, terms, active, tuples = self.group.sum(sums).tolist()
+        norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        if not (math.isfinite(loss) and math.isfinite(float(norm))):
+            raise TrainingError(
+                f"the loss is {loss}, its gradient's norm {float(norm)}, in epoch {at.epoch + 1} after {at.done} "
+                f"tuples: lower lr (now {factor * settings.lr:g}) or set clip; the last good state is in {self.to}"
+            )
+        if settings.clip and float(norm) > settings.clip:
+            for parameter in self.parameters:
+                if parameter.grad is not None:
+                    parameter.grad.mul_(settings.clip / float(norm))
+        self.optimizer.step()
+        self.network.head.constrain()
+        at.update += 1
+        at.loss += loss
+        at.terms += int(terms)
+        at.active += int(active)
+        at.tuples += int(tuples)
+
+    def _end_epoch(self) -> None:
+        settings, at = self.settings, self.at
+        if not at.tuples:
+            raise TrainingError(f"no tuple of epoch {at.epoch + 1} could be used: its photos cannot be read")
+        at.epoch += 1
+        validation = None
+        self._check(likeness(self._sample()))
+        if self.validation:
+            self._tell("validate", of=at.done)
+            validation = self._validate()
+        better = validation is None or at.best is None or validation > at.best
+        if better:
+            at.best, at.best_epoch, at.since_best = validation, at.epoch, 0
+            if self.group.first:
+                self._write_weights("best")
+        else:
+            at.since_best += 1
+        at.finished = at.epoch == settings.epochs or bool(settings.patience and at.since_best >= settings.patience)
+        self._tell("epoch", of=at.done, validation=validation)
+        self._log(at.epoch, validation)
+        at.done, at.mined_at = 0, -1
+        at.loss, at.terms, at.active, at.tuples = 0.0, 0, 0, 0
+        self._save()
+
+    # -- vectors of the network in training ----------------------------------------------------------
+
+    def encode(self, views: Sequence[View], reader: ViewReader | None = None) -> NDArray[np.float32]:
+        """Unit vectors ``(n, dim)`` without gradients; zero rows for photos that cannot be used."""
+        reader = reader or self.reader
+        mine_views = [views[i] for i in self.group.share(len(views))]
+        rows = np.zeros((len(mine_views), self.network.head.dim), np.float32)
+        with torch.no_grad(), memory_advice():
+            for places, pixels in reader.shapes(mine_views):
+                batch = torch.from_numpy(pixels).to(self.device)
+                rows[places] = self.network(batch).float().cpu().numpy()
+        reader.rejected = self.group.merge(reader.rejected)
+        return self.group.gather_rows(rows, len(views))
+
+    def _validate(self) -> float:
+        assert self.validation is not None
+        return self.validation.measure(lambda views: self.encode(views, self._validation_reader))
+
+    def _sample(self) -> NDArray[np.float32]:
+        """Vectors of a few photos of different clusters, for the check of collapse."""
+        _, first = np.unique(self.data.clusters, return_index=True)
+        chosen = np.random.default_rng(self.settings.seed).permutation(first)[:32]
+        vectors = self.encode([View(i, "mild" if self.data.virtual[i] else "plain") for i in chosen.tolist()])
+        usable: NDArray[np.float32] = vectors[np.linalg.norm(vectors, axis=1) > 0]
+        return usable
+
+    def _check(self, alike: float) -> None:
+        """TrainingError when the network gives (nearly) one vector for everything."""
+        self.at.likeness = alike
+        if not math.isfinite(alike) or alike > ALIKE:
+            raise TrainingError(
+                f"collapse: the vectors of different photos have a mean inner product of {alike:.4f}, so the "
+                f"network no longer tells photos apart; lower lr, use more or harder negatives, or a larger "
+                f"margin. The last good state is in {self.to}"
+            )
+
+    # -- what is kept --------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        """The state to go on from."""
+        self._saved_at = time.monotonic()
+        rejected = self.group.merge(self.reader.rejected)
+        self.reader.rejected = rejected
+        if not self.group.first:
+            return
+        at = self.at
+        at.rejected = {str(self.data.photos[i]): reason for i, reason in rejected.items()}
+        at.seconds += time.monotonic() - self._entered
+        self._entered = time.monotonic()
+        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        tensors |= optimizer_tensors(self.optimizer)
+        tensors |= {
+            "mined": torch.from_numpy(self.mined),
+            "pairs": torch.from_numpy(self.data.pairs),
+            "negatives": torch.from_numpy(self.data.negatives),
+            "random": torch.get_rng_state(),
+        }
+        if self.data.candidates is not None:
+            tensors["candidates"] = torch.from_numpy(self.data.candidates)
+        values = {**asdict(at), "rejected_numbers": {str(k): v for k, v in rejected.items()}}
+        write_state(self.to / "state.safetensors", tensors, values)
+
+    def _restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        prefix = "network."
+        own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        self.network.load_state_dict(own)
+        restore_optimizer(self.optimizer, tensors)
+        self.reader.rejected = {int(k): v for k, v in values.pop("rejected_numbers").items()}
+        self.at = Position(**values)
+        self.mined = tensors["mined"].numpy()
+        candidates = tensors["candidates"].numpy() if "candidates" in tensors else None
+        self.data = replace(
+            self.data,
+            pairs=tensors["pairs"].numpy(),
+            negatives=tensors["negatives"].numpy(),
+            candidates=candidates,
+        )
+        torch.set_rng_state(tensors["random"])
+
+    def _write_weights(self, name: str) -> None:
+        tensors = {
+            f"{part}.{k}": v
+            for part, module in (("backbone", self.network.backbone), ("head", self.network.head))
+            for k, v in module.state_dict().items()
+        }
+        write_state(self.to / f"{name}.safetensors", tensors, {"epoch": self.at.epoch})
+
+    def _log(self, epoch: int, validation: float | None) -> None:
+        at = self.at
+        row = {
+            "epoch": epoch,
+            "tuples": at.tuples,
+            "loss": at.loss / at.tuples if at.tuples else None,
+            "active": at.active / at.terms if at.terms else None,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "validation": validation,
+            "likeness": at.likeness,
+            "rejected": len(self.reader.rejected),
+            "seconds": round(at.seconds + time.monotonic() - self._entered, 1),
+        }
+        at.history.append(row)
+        if not self.group.first:
+            return
+        with (self.to / "log.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, LOG_FIELDS)
+            writer.writeheader()
+            writer.writerows(at.history)
+        if self.tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            with SummaryWriter(str(self.to / "tensorboard")) as board:
+                for key in ("loss", "active", "lr", "validation", "likeness"):
+                    if row[key] is not None:
+                        board.add_scalar(key, row[key], epoch)
+
+    def _finish(self) -> Descriptor:
+        """The best weights, averaged with the start when asked; the projection learned; all of it saved."""
+        self._tell("finish")
+        best, _ = read_state(self.to / "best.safetensors")
+        share = self.settings.average
+        backbone, head = copy.deepcopy(self._start.backbone), copy.deepcopy(self._start.head)
+        initial = {f"backbone.{k}": v.clone() for k, v in backbone.state_dict().items()}
+        for part, module in (("backbone", backbone), ("head", head)):
+            own = {k.partition(".")[2]: v for k, v in best.items() if k.startswith(f"{part}.")}
+            if part == "backbone" and share:
+                own = {
+                    k: share * initial[f"backbone.{k}"] + (1 - share) * v if v.is_floating_point() else v
+                    for k, v in own.items()
+                }
+            module.load_state_dict(own)
+        trained = self._start.replace(backbone=backbone, head=head.eval())
+        if trained.projection is not None and self.settings.project and self.group.first:
+            photos, pairs = self._projection_photos()
+            trained = trained.fit(photos, pairs, seed=self.settings.seed)
+        folder = self.to / "descriptor"
+        if self.group.first:
+            trained.save(folder)
+            (self.to / "card.md").write_text(self._card(trained), encoding="utf-8")
+        self.group.wait()
+        return trained
+
+    def _projection_photos(self) -> tuple[list[Any], NDArray[np.int64]]:
+        """Photos of the training pairs, and the pairs as rows of them; virtual photos are made once more."""
+        limit = max(1, self.settings.fit_photos // 2)
+        chosen = np.random.default_rng((self.settings.seed, 4)).permutation(len(self.data.pairs))[:limit]
+        photos: list[Any] = []
+        number: dict[View, int] = {}
+        pairs = []
+        for query, positive in self.data.pairs[chosen].tolist():
+            virtual = bool(self.data.virtual[query])
+            views = (View(query), View(positive, "virtual" if virtual else "plain", -1))
+            if any(view.photo in self.reader.rejected for view in views):
+                continue
+            for view in views:
+                if view not in number:
+                    pixels = self.reader.read(view) if view.kind == "virtual" else None
+                    number[view] = len(photos)
+                    photos.append(pixels if pixels is not None else self.data.photos[view.photo])
+            pairs.append([number[view] for view in views])
+        return photos, np.asarray(pairs, np.int64).reshape(-1, 2)
+
+    def _card(self, trained: Descriptor) -> str:
+        """What was learned, on what, with which settings, how well."""
+        at = self.at
+        settings = json.dumps(self.settings.to_dict(), indent=2, ensure_ascii=False)
+        validation = self.validation.name if self.validation else "none"
+        curve = "\n".join(
+            f"| {row['epoch']} | {_number(row['loss'])} | {_number(row['active'])} | {_number(row['validation'])} |"
+            for row in at.history
+        )
+        skipped = "\n".join(f"- {line}" for line in self.data.skipped[:20]) or "- none"
+        rejected = "\n".join(f"- {p}: {reason}" for p, reason in list(at.rejected.items())[:20]) or "- none"
+        return f"""# {self.recipe.name}, trained
+
+- Result: `descriptor/`, {trained.dim} dimensions, fingerprint {trained.fingerprint}
+- Learned on: {self.data.name}: {len(self.data.photos)} photos, {len(self.data.pairs)} pairs
+- Best epoch by validation: {at.best_epoch} of {at.epoch}, mAP {_number(at.best)} on {validation}
+- Share of the starting weights in the result: {self.settings.average}
+- Time: {at.seconds:.0f} s, {self.group.count} process(es) on {self.device}
+- Machine: {platform.machine()}, {os.cpu_count()} cores; Python {platform.python_version()}, torch {torch.__version__}
+
+| epoch | loss per tuple | active | validation mAP |
+|---|---|---|---|
+{curve}
+
+Photos that the lists name and that do not exist ({len(self.data.skipped)} entries):
+
+{skipped}
+
+Photos left out because they cannot be used ({len(at.rejected)}):
+
+{rejected}
+
+Settings:
+
+```json
+{settings}
+```
+"""
+
+    def _tell(self, stage: str, *, of: int = 0, validation: float | None = None) -> None:
+        if self._progress is None or not self.group.first:
+            return
+        at = self.at
+        self._progress(
+            Progress(
+                stage,
+                min(at.epoch + (stage in ("mine", "train")), self.settings.epochs),
+                self.settings.epochs,
+                at.done,
+                of,
+                at.loss / at.tuples if at.tuples else math.nan,
+                at.active / at.terms if at.terms else math.nan,
+                validation,
+                at.best,
+                len(self.reader.rejected),
+            )
+        )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _threads(decode: int | None) -> tuple[int, int]:
+    """(torch threads, decoding threads): together no more than the cores this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = min(cores, int(os.environ.get("OMP_NUM_THREADS") or cores))
+    chosen = decode if decode is not None else max(1, cores // 4)
+    return max(1, cores - chosen), max(1, chosen)
+
+
+@contextmanager
+def _torch_threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

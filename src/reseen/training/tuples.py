@@ -1,0 +1,156 @@
+"""Which tuples an epoch holds: pairs drawn, negatives mined with the current network."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reseen.errors import TrainingError
+from reseen.mining import positives
+from reseen.mining.negatives import Rule as NegativeRule
+from reseen.mining.negatives import mine_negatives
+from reseen.mining.selection import PairMatcher, choose_candidates, choose_queries, random_pairs, verified
+from reseen.training.datasets import TrainingSet
+from reseen.training.settings import TrainingSettings
+from reseen.training.views import View, ViewReader
+
+Vectors = NDArray[np.float32]
+Encode = Callable[[Sequence[View]], Vectors]
+log = logging.getLogger(__name__)
+
+
+def choose_pairs(data: TrainingSet, settings: TrainingSettings, reader: ViewReader, encode: Encode) -> TrainingSet:
+    """The set with its pairs and candidate negatives chosen as the recipe says; they stay for the whole run.
+
+    Photos that are references of virtual photos keep the pairs that they have.
+
+    Raises:
+        TrainingError: nothing matches (every cluster has one photo, say).
+    """
+    rule, seed = settings.pairs, settings.seed
+    free = np.where(data.virtual, -1 - np.arange(len(data.photos)), data.clusters)
+    own = data.pairs
+    if rule.rule == "given":
+        if not len(own):
+            own = random_pairs(free, per_cluster=rule.per_cluster, seed=seed)
+    elif rule.rule == "random":
+        pairs = random_pairs(free, per_cluster=rule.per_cluster, seed=seed)
+        if rule.inliers:
+            pairs = pairs[verified(_inliers(pairs, reader), *rule.inliers)]
+        own = np.concatenate([own[data.virtual[own[:, 0]]], pairs])
+    else:
+        queries = choose_queries(free, share=rule.share, most=rule.most, seed=seed)
+        geometry = data.geometry
+        if geometry is not None:
+            pools = positives.nearest_cameras(queries, geometry.centres, data.clusters, rule.pool)
+        else:
+            numbers = np.arange(len(free))
+            pools = [np.flatnonzero((free == free[q]) & (numbers != q)) for q in queries]
+        vectors = None
+        if rule.rule == "m1":
+            vectors = encode([View(i) for i in range(len(data.photos))])
+        chosen = positives.choose_positives(
+            rule.rule,  # type: ignore[arg-type]
+            queries,
+            pools,
+            vectors=vectors,
+            visible=geometry.visible if geometry else None,
+            scales=geometry.scales if geometry else None,
+            overlap=rule.overlap,
+            scale_change=rule.scale_change,
+            seed=seed,
+        )
+        pairs = np.stack([queries, chosen], 1)[chosen >= 0]
+        own = np.concatenate([own[data.virtual[own[:, 0]]], pairs])
+    if not len(own):
+        raise TrainingError(
+            f"{data.name}: no two photos match (every class has one photo?); add photos of the same things, "
+            "or use them as references of virtual photos (virtual:FOLDER)"
+        )
+    candidates = data.candidates
+    if candidates is None and rule.candidates:
+        candidates = choose_candidates(data.clusters, np.unique(own), extra=rule.candidates, seed=seed)
+    negatives = data.negatives if own is data.pairs else np.zeros((len(own), 0), np.int64)
+    return replace(data, pairs=own, negatives=negatives, candidates=candidates)
+
+
+def _inliers(pairs: NDArray[np.int64], reader: ViewReader) -> NDArray[np.int64]:
+    """RANSAC inliers of each pair; pairs with a photo that cannot be read get 0."""
+    matcher = PairMatcher()
+    used = np.unique(pairs)
+    readable = set()
+    for number, pixels in zip(used.tolist(), reader.stream(View(i) for i in used.tolist()), strict=True):
+        if pixels is not None:
+            matcher.add(number, pixels)
+            readable.add(number)
+    return np.array([matcher.inliers(a, b) if {a, b} <= readable else 0 for a, b in pairs.tolist()], dtype=np.int64)
+
+
+def epoch_order(data: TrainingSet, settings: TrainingSettings, epoch: int) -> NDArray[np.int64]:
+    """Numbers of the pairs of an epoch, in the order they are trained on."""
+    order = np.random.default_rng((settings.seed, 1, epoch)).permutation(len(data.pairs))
+    wanted = settings.tuples_per_epoch
+    if wanted > len(order):
+        rest = np.random.default_rng((settings.seed, 2, epoch)).integers(0, len(order), wanted - len(order))
+        return np.concatenate([order, rest])
+    return order[:wanted] if wanted else order
+
+
+def mine(
+    data: TrainingSet,
+    settings: TrainingSettings,
+    rows: NDArray[np.int64],
+    epoch: int,
+    encode: Encode,
+    rejected: dict[int, str],
+) -> tuple[NDArray[np.int64], float]:
+    """Photo numbers of the negatives of the pairs ``rows``, ``(len(rows), count)``, and the vectors' likeness.
+
+    The likeness is the mean inner product of the pool's vectors, 1 when all are alike; 0 when nothing was encoded.
+    """
+    asked = settings.negatives
+    if asked.rule == "none":
+        return np.full((len(rows), 0), -1, np.int64), 0.0
+    if asked.rule == "given":
+        if not data.negatives.shape[1]:
+            raise TrainingError(f"{data.name}: gives no negatives; set negatives.rule to n2, say")
+        return data.negatives[rows][:, : asked.count], 0.0
+    rule = cast(NegativeRule, "semi-hard" if epoch < asked.warm else asked.rule)
+    pool = data.candidates if data.candidates is not None else np.arange(len(data.photos))
+    if asked.pool and asked.pool < len(pool):
+        draw = np.random.default_rng((settings.seed, 3, epoch, int(rows[0])))
+        pool = np.sort(draw.choice(pool, asked.pool, replace=False))
+    pool = pool[~np.isin(pool, list(rejected))]
+    query, positive = data.pairs[rows].T
+    used = np.unique(np.concatenate([pool, query] + ([positive] if rule == "semi-hard" else [])))
+    vectors = encode([View(i, "mild" if data.virtual[i] else "plain", 0) for i in used.tolist()])
+    place = np.full(len(data.photos), -1)
+    place[used] = np.arange(len(used))
+    usable = np.linalg.norm(vectors[place[pool]], axis=1) > 0
+    pool = pool[usable]
+    found = mine_negatives(
+        rule,
+        vectors[place[query]],
+        data.clusters[query],
+        vectors[place[pool]],
+        data.clusters[pool],
+        asked.count,
+        positives=vectors[place[positive]] if rule == "semi-hard" else None,
+        margin=asked.margin,
+        seed=settings.seed + epoch,
+    )
+    return np.where(found >= 0, pool[found], -1), likeness(vectors[place[pool]])
+
+
+def likeness(vectors: Vectors) -> float:
+    """Mean inner product of different rows of unit vectors ``(n, d)``; 0 for fewer than two."""
+    n = len(vectors)
+    if n < 2:
+        return 0.0
+    total = float((vectors.sum(0, dtype=np.float64) ** 2).sum())
+    return (total - float((vectors.astype(np.float64) ** 2).sum())) / (n * (n - 1))

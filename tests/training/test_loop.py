@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from reseen.errors import TrainingError
+from reseen.training import Trainer, TrainingSettings, join
+from reseen.training.datasets import class_folders, references
+from reseen.training.loop import Progress
+
+
+def weights(descriptor) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in descriptor.backbone.parameters()])
+
+
+def test_a_run_learns_and_leaves_everything(tiny, classes, tmp_path):
+    seen: list[Progress] = []
+    start = tiny(epochs=4)
+    got = Trainer(start, class_folders(classes), tmp_path / "run", progress=seen.append).run()
+    assert not torch.equal(weights(got), weights(start))
+    with (tmp_path / "run" / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2", "3", "4"]
+    assert float(rows[-1]["loss"]) < float(rows[1]["loss"])
+    best = max(float(row["validation"]) for row in rows)
+    assert seen[-1].best == pytest.approx(best)
+    assert {p.stage for p in seen} == {"start", "mine", "train", "validate", "epoch", "finish"}
+    card = (tmp_path / "run" / "card.md").read_text()
+    assert "folders:classes: 24 photos" in card
+    assert got.fingerprint in card
+    assert sorted(p.name for p in (tmp_path / "run" / "descriptor").iterdir()) == [
+        "settings.json",
+        "weights.safetensors",
+    ]
+
+
+def test_statistics_of_batch_norm_stay(tiny, classes, tmp_path):
+    start = tiny(epochs=1, validation=0)
+    got = Trainer(start, class_folders(classes), tmp_path / "run").run()
+    for name, value in start.backbone.state_dict().items():
+        same = torch.equal(value, got.backbone.state_dict()[name])
+        assert same == ("running" in name or "num_batches" in name), name
+
+
+def test_virtual_photos_and_folders_train_together_with_in_batch_negatives(tiny, classes, tmp_path):
+    data = join([class_folders(classes), references(classes / "c0")])
+    start = tiny(
+        loss={"kind": "info-nce", "temperature": 0.1},
+        negatives={"rule": "none"},
+        epochs=1,
+        photos_per_pass=3,
+        validation=0,
+    )
+    got = Trainer(start, data, tmp_path / "run").run()
+    assert not torch.equal(weights(got), weights(start))
+
+
+def test_a_stopped_run_goes_on_exactly(tiny, classes, tmp_path):
+    options = {"epochs": 3, "views": {"flip": 0.5, "light": 0.2}, "negatives": {"rule": "n2", "count": 2, "every": 8}}
+    whole = Trainer(tiny(**options), class_folders(classes), tmp_path / "whole").run()
+
+    class StopError(Exception):
+        pass
+
+    ticks = 0
+
+    def stop(event: Progress) -> None:
+        nonlocal ticks
+        ticks += event.stage == "train"
+        if ticks in (3, 11):
+            ticks += 1
+            raise StopError
+
+    for _ in range(2):
+        with pytest.raises(StopError):
+            Trainer(tiny(**options), class_folders(classes), tmp_path / "cut", progress=stop, save_seconds=0).run()
+    resumed = Trainer(tiny(**options), class_folders(classes), tmp_path / "cut", progress=stop).run()
+    assert torch.equal(weights(resumed), weights(whole))
+    logs = [(tmp_path / n / "log.csv").read_text().splitlines() for n in ("whole", "cut")]
+    assert [row.rsplit(",", 1)[0] for row in logs[0]] == [row.rsplit(",", 1)[0] for row in logs[1]]
+
+
+def test_other_settings_are_refused_with_the_difference(tiny, classes, tmp_path):
+    Trainer(tiny(epochs=1), class_folders(classes), tmp_path / "run").run()
+    with pytest.raises(TrainingError, match=r"training\.lr: 0\.02 -> 0\.5"):
+        Trainer(tiny(epochs=1, lr=0.5), class_folders(classes), tmp_path / "run").run()
+
+
+def test_a_folder_of_other_things_is_not_trained_to(tiny, classes, tmp_path):
+    (tmp_path / "x.txt").write_text("mine")
+    with pytest.raises(TrainingError, match="holds no run"):
+        Trainer(tiny(), class_folders(classes), tmp_path).run()
+
+
+def test_an_unreadable_photo_is_skipped_and_counted(tiny, classes, tmp_path):
+    bad = classes / "c1" / "2.png"
+    bad.write_bytes(bad.read_bytes()[:100])
+    got = Trainer(tiny(epochs=1, validation=0), class_folders(classes), tmp_path / "run").run()
+    card = (tmp_path / "run" / "card.md").read_text()
+    assert "cannot be used (1)" in card
+    assert str(bad) in card
+    assert torch.isfinite(weights(got)).all()
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(tiny, classes, tmp_path):
+    with pytest.raises(TrainingError, match="lower lr"):
+        Trainer(tiny(lr=1e30, validation=0), class_folders(classes), tmp_path / "run").run()
+    from reseen.training.checkpoints import read_state
+
+    tensors, values = read_state(tmp_path / "run" / "state.safetensors")
+    assert values["done"] == 0
+    assert all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point())
+
+
+def test_collapse_is_explained(tiny, classes, tmp_path):
+    start = tiny()
+    with torch.no_grad():
+        list(start.backbone.net.values())[-1][0].weight.zero_()
+        list(start.backbone.net.values())[-1][0].bias.fill_(1)
+    with pytest.raises(TrainingError, match="collapse"):
+        Trainer(start, class_folders(classes), tmp_path / "run").run()
+
+
+def test_classes_of_one_photo_alone_cannot_be_trained_on(tiny, classes, tmp_path):
+    for photo in classes.glob("*/[123].png"):
+        photo.unlink()
+    with pytest.raises(TrainingError, match="no two photos match"):
+        Trainer(tiny(validation=0), class_folders(classes), tmp_path / "run").run()
+
+
+def test_no_negatives_is_said(tiny, classes, tmp_path):
+    alone = class_folders(classes)
+    one = alone.keep(alone.clusters == 0)
+    with pytest.raises(TrainingError, match="has no negatives"):
+        Trainer(tiny(validation=0), one, tmp_path / "run").run()
+
+
+def test_patience_and_averaging_with_the_start(tiny, classes, tmp_path):
+    options = {"epochs": 6, "patience": 1, "lr": 1e-12, "average": 0.5}
+    start = tiny(**options)
+    Trainer(start, class_folders(classes), tmp_path / "run").run()
+    assert len((tmp_path / "run" / "log.csv").read_text().splitlines()) == 3
+    plain = Trainer(tiny(epochs=1, validation=0), class_folders(classes), tmp_path / "a").run()
+    half = Trainer(tiny(epochs=1, validation=0, average=0.5), class_folders(classes), tmp_path / "b").run()
+    torch.testing.assert_close(weights(half), (weights(plain) + weights(start)) / 2)
+
+
+def test_the_projection_is_learned_afterwards(tiny, classes, tmp_path):
+    start = tiny(projection=[{"kind": "pca", "dim": 5}], epochs=1)
+    got = Trainer(start, class_folders(classes), tmp_path / "run").run()
+    assert got.dim == 5
+    photo = next(classes.glob("*/*.png"))
+    assert np.linalg.norm(got.encode([photo])) == pytest.approx(1, abs=1e-5)
+
+
+def test_progress_and_rates_follow_the_schedule(tiny, classes, tmp_path):
+    start = tiny(epochs=4, schedule={"kind": "step", "every": 2, "factor": 0.2}, validation=0)
+    Trainer(start, class_folders(classes), tmp_path / "run").run()
+    rows = list(csv.DictReader((tmp_path / "run" / "log.csv").open()))
+    assert [float(row["lr"]) for row in rows] == pytest.approx([0.02, 0.02, 0.004, 0.004])
+
+
+WORKER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import torch
+torch.set_num_threads(1)
+from conftest import tiny_descriptor
+from reseen.training import Trainer
+from reseen.training.datasets import class_folders
+from reseen.training.distributed import workers
+with workers(torch.device("cpu")) as group:
+    Trainer(tiny_descriptor(**{options!r}), class_folders(Path({classes!r})), Path({to!r}),
+            group=group, workers=1, save_seconds={save}).run()
+"""
+
+
+def script(tmp_path: Path, classes: Path, to: Path, save: float = 60, **options) -> Path:
+    text = WORKER.format(tests=str(Path(__file__).parent), options=options, classes=str(classes), to=str(to), save=save)
+    file = tmp_path / f"{to.name}.py"
+    file.write_text(text)
+    return file
+
+
+@pytest.mark.parametrize("loss", ["contrastive", "info-nce"])
+def test_two_processes_equal_one(tiny, classes, tmp_path, loss):
+    options = {
+        "epochs": 2,
+        "loss": {"kind": loss},
+        "validation": 0.25,
+        "negatives": {"rule": "n2" if loss == "contrastive" else "none", "count": 2, "every": 8},
+    }
+    one = Trainer(tiny(**options), class_folders(classes), tmp_path / "one").run()
+    file = script(tmp_path, classes, tmp_path / "two", **options)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(file)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    from reseen.training.checkpoints import read_state
+
+    two, _ = read_state(tmp_path / "two" / "best.safetensors")
+    for name, value in one.backbone.state_dict().items():
+        torch.testing.assert_close(two[f"backbone.{name}"], value, rtol=1e-4, atol=1e-5)
+    rows = [list(csv.DictReader((tmp_path / n / "log.csv").open())) for n in ("one", "two")]
+    for a, b in zip(*rows, strict=True):
+        assert a["active"] == b["active"]
+        assert float(a["loss"] or 0) == pytest.approx(float(b["loss"] or 0), rel=1e-3)
+
+
+def test_a_killed_run_goes_on_exactly(tiny, classes, tmp_path):
+    options = {"epochs": 40, "validation": 0.25}
+    file = script(tmp_path, classes, tmp_path / "killed", save=0, **options)
+    process = subprocess.Popen([sys.executable, str(file)], env={**os.environ, "OMP_NUM_THREADS": "2"})
+    log = tmp_path / "killed" / "log.csv"
+    try:
+        while process.poll() is None and not (log.is_file() and len(log.read_text().splitlines()) > 4):
+            pass
+        assert process.poll() is None, "the run ended before it could be killed"
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    resumed = Trainer(tiny(**options), class_folders(classes), tmp_path / "killed").run()
+    whole = Trainer(tiny(**options), class_folders(classes), tmp_path / "whole").run()
+    torch.testing.assert_close(weights(resumed), weights(whole), rtol=0, atol=1e-6)
+
+
+def test_settings_are_checked():
+    from reseen.errors import RecipeError
+
+    for table, message in [
+        ({"lrr": 1}, "does not know 'lrr'"),
+        ({"lr": 0}, "above 0"),
+        ({"views": {"sides": 3}}, "training.views"),
+        ({"negatives": {"rule": "n9"}}, "negatives.rule"),
+        ({"average": 1.5}, "average"),
+        ({"loss": {"margin": 1}}, "kind"),
+    ]:
+        with pytest.raises(RecipeError, match=message):
+            TrainingSettings.from_table(table)
+    settings = TrainingSettings.from_table({"views": {"exact": [64, 48]}})
+    assert settings.views.exact == (64, 48)
+    assert json.loads(json.dumps(settings.to_dict()))["loss"] == {"kind": "contrastive"}
+    assert math.isclose(settings.lr, 1e-3)
