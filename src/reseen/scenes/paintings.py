@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import colorsys
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -71,7 +71,7 @@ def _tone(colour: Colour, factor: float) -> Colour:
     return r, g, b
 
 
-def _pick(rng: Generator, colours: list[Colour]) -> Colour:
+def _pick(rng: Generator, colours: Sequence[Colour]) -> Colour:
     return colours[int(rng.integers(len(colours)))]
 
 
@@ -292,7 +292,7 @@ def _tree(canvas: Pixels, rng: Generator, foot: tuple[float, float], height: flo
 def _brushed(canvas: Pixels, rng: Generator, width: float) -> Pixels:
     """The picture redrawn with short strokes that follow a slow field of directions."""
     h, w = canvas.shape[:2]
-    result = cv2.GaussianBlur(canvas, (0, 0), 1.5)
+    result: Pixels = np.asarray(cv2.GaussianBlur(canvas, (0, 0), 1.5), np.uint8)
     field = _noise(rng, (w, h), 2, 2) * rng.uniform(0.2, 2.0)
     brush = max(2.0, width * max(w, h))
     count = min(4000, int(1.1 * w * h / (5 * brush * brush)))
@@ -487,7 +487,7 @@ def _facets(rng: Generator, size: tuple[int, int]) -> Pixels:
     mesh.insert(places.astype(np.float32).tolist())
     canvas = subject.copy()
     dull = rng.uniform(0.3, 1.0)
-    for triangle in mesh.getTriangleList().reshape(-1, 3, 2):
+    for triangle in np.asarray(mesh.getTriangleList()).reshape(-1, 3, 2):
         centre = np.clip(triangle.mean(0) + rng.normal(0, 0.03, 2) * size, 0, (w - 1, h - 1)).astype(int)
         colour = subject[centre[1], centre[0]].astype(float)
         colour = (dull * colour + (1 - dull) * np.array([1.05, 0.95, 0.7]) * colour.mean()) * rng.uniform(0.7, 1.3)
@@ -551,7 +551,7 @@ def _line_of_text(canvas: Pixels, text: str, font: int, place: tuple[float, floa
     thickness = max(1, round(2.2 * scale))
     foot = place[1] + tall * scale
     cv2.putText(canvas, text, (int(place[0]), int(foot)), font, scale, ink, thickness, cv2.LINE_AA)
-    return foot + 0.35 * tall * scale
+    return float(foot + 0.35 * tall * scale)
 
 
 def _waves(rng: Generator, size: tuple[int, int]) -> Pixels:
