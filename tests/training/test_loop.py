@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +173,7 @@ def test_progress_and_rates_follow_the_schedule(tiny, classes, tmp_path):
 
 WORKER = """
 import sys
+import time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 import torch
@@ -220,13 +222,13 @@ def test_two_processes_equal_one(tiny, classes, tmp_path, loss):
 
 
 def test_a_killed_run_goes_on_exactly(tiny, classes, tmp_path):
-    options = {"epochs": 40, "validation": 0.25}
+    options = {"epochs": 12, "validation": 0.25}
     file = script(tmp_path, classes, tmp_path / "killed", save=0, **options)
     process = subprocess.Popen([sys.executable, str(file)], env={**os.environ, "OMP_NUM_THREADS": "2"})
     log = tmp_path / "killed" / "log.csv"
     try:
-        while process.poll() is None and not (log.is_file() and len(log.read_text().splitlines()) > 4):
-            pass
+        while process.poll() is None and not (log.is_file() and len(log.read_text().splitlines()) > 3):
+            time.sleep(0.02)
         assert process.poll() is None, "the run ended before it could be killed"
     finally:
         process.send_signal(signal.SIGKILL)

@@ -1,6 +1,18 @@
 """Feature maps of one or several layers -> one vector per photo."""
 
-from reseen.heads import pooling, rmac, selective
+from reseen.heads import fisher, netvlad, pooling, remap, rmac, selective
 from reseen.heads.base import HEADS, Head, create_head, l2, register
 
-__all__ = ["HEADS", "Head", "create_head", "l2", "pooling", "register", "rmac", "selective"]
+__all__ = [
+    "HEADS",
+    "Head",
+    "create_head",
+    "fisher",
+    "l2",
+    "netvlad",
+    "pooling",
+    "register",
+    "remap",
+    "rmac",
+    "selective",
+]

@@ -46,7 +46,8 @@ class Network(nn.Module):
     def configure(self, settings: TrainingSettings) -> None:
         """Freeze what is not trained; recompute the backbone's steps in the backward pass when asked."""
         for name, parameter in self.named_parameters():
-            parameter.requires_grad_(not name.startswith(settings.freeze) if settings.freeze else True)
+            if settings.freeze and name.startswith(settings.freeze):
+                parameter.requires_grad_(False)
         for module in self.modules():
             if isinstance(module, NORMS):
                 module.eval()
