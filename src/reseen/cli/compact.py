@@ -1,0 +1,30 @@
+"""``reseen compact``: give back the room of old versions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reseen.cli import console
+from reseen.cli.opening import opened, size
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def compact(
+        collection: Annotated[str, typer.Argument(help="A collection.")],
+        grace: Annotated[
+            float, typer.Option(min=0, help="Seconds for which readers of older versions are not disturbed.")
+        ] = 3600.0,
+        as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    ) -> None:
+        """Merge small files and remove versions that no reader holds any more."""
+        held = opened(collection)
+        freed = held.compact(grace_s=grace)
+        if as_json:
+            console.emit({"freed_bytes": freed, "version": held.version})
+        else:
+            console.note(f"{size(freed)} freed")

@@ -1,0 +1,45 @@
+"""How the command line speaks: JSON on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+
+def error(message: str) -> None:
+    """One line on stderr; newlines inside, in a file's name say, are escaped."""
+    typer.echo(f"reseen: {one_line(message)}", err=True)
+
+
+def note(message: str) -> None:
+    """One line of information on stderr."""
+    typer.echo(one_line(message), err=True)
+
+
+def one_line(text: str) -> str:
+    """``text`` with control characters escaped, safe to print in one line of a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+def emit(value: Any) -> None:
+    """``value`` as one line of JSON (ASCII, so that any terminal's encoding takes it) on stdout."""
+    sys.stdout.write(json.dumps(value, allow_nan=False) + "\n")
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:
+    """A table for people on stdout; plain text when stdout is not a terminal."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        drawn.add_row(*(Text(one_line("" if cell is None else str(cell)), overflow="fold") for cell in row))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    console.print(drawn)

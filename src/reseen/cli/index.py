@@ -1,0 +1,68 @@
+"""``reseen index``: photos into a collection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reseen.cli import console
+from reseen.cli.opening import progress
+from reseen.errors import CollectionError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def index(
+        photos: Annotated[list[str], typer.Argument(help="Photos and folders of photos.")],
+        to: Annotated[str, typer.Option("--to", help="The collection: a folder, made when it is not there.")],
+        recipe: Annotated[
+            str | None, typer.Option(help="Recipe or saved descriptor of a new collection. [default: default]")
+        ] = None,
+        weights: Annotated[str | None, typer.Option(help="Backbone weights of a new collection: a file.")] = None,
+        local: Annotated[str | None, typer.Option(help="Local features of a new collection: none or sift.")] = None,
+        labels: Annotated[str | None, typer.Option(help="CSV with the columns path and label.")] = None,
+        label_from_folder: Annotated[
+            bool, typer.Option("--label-from-folder", help="Each photo's folder is its label.")
+        ] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="Print a report for programs.")] = False,
+        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
+    ) -> int:
+        """Add photos to a collection; again later, only new and changed ones are read."""
+        from reseen.collections import Collection, read_labels
+        from reseen.descriptor import load
+        from reseen.images import walk
+
+        named = read_labels(labels) if labels else None
+        folder = Path(to)
+        if not (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+            if all(item.ignored for item in walk(photos)):
+                raise CollectionError(f"{', '.join(photos)}: there are no photos here")
+            collection = Collection.create(folder, load(recipe or "default", weights=weights), local=local or "none")
+        else:
+            given = load(recipe, weights=weights) if recipe else None
+            collection = Collection.open(folder, given)
+            if local is not None and local != collection.head.local:
+                raise CollectionError(
+                    f"{folder}: was made with --local {collection.head.local}; index into a new collection for {local}"
+                )
+            for damage in collection.damage:
+                console.note(f"damaged: {damage}; going on from version {collection.version}")
+        with progress("indexing", quiet=quiet or as_json) as step:
+            report = collection.add(*photos, labels=named, label_from_folder=label_from_folder, progress=step)
+        if as_json:
+            console.emit(report.to_json())
+        elif not quiet:
+            for item in report.rejected:
+                console.note(f"rejected {item.path}: {item.reason}")
+            console.note(
+                f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, "
+                f"{report.ignored} ignored, {len(report.rejected)} rejected; {len(collection)} photos in {folder}"
+            )
+        accepted = report.added + report.updated + report.unchanged
+        if not accepted and not as_json:
+            console.error("no photo could be used")
+        return 0 if accepted else 1

@@ -1,0 +1,34 @@
+"""``reseen label``: labels of the photos of a collection."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reseen.cli import console
+from reseen.cli.opening import opened
+from reseen.errors import CollectionError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def label(
+        collection: Annotated[str, typer.Argument(help="A collection.")],
+        labels: Annotated[str, typer.Argument(help="CSV with the columns path and label.", metavar="CSV")],
+    ) -> None:
+        """Label the photos of a collection from a CSV (paths relative to the CSV)."""
+        from reseen.collections import read_labels
+
+        held = opened(collection)
+        named = read_labels(labels)
+        ids = {row.name: row.id for row in held.photos()}
+        unknown = [path for path in named if path not in ids]
+        if len(unknown) == len(named):
+            raise CollectionError(f"{labels}: none of its {len(named)} paths is in {collection}")
+        held.set_labels({ids[path]: text or None for path, text in named.items() if path in ids})
+        for path in unknown:
+            console.note(f"not in the collection: {path}")
+        console.note(f"{len(named) - len(unknown)} photos labelled")

@@ -1,0 +1,27 @@
+"""``reseen list``: the photos of a collection."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reseen.cli import console
+from reseen.cli.opening import opened
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command("list")
+    def list_photos(
+        collection: Annotated[str, typer.Argument(help="A collection.")],
+        as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    ) -> None:
+        """List the photos of a collection."""
+        rows = opened(collection).photos()
+        if as_json:
+            photos = [{"id": row.id, "path": row.name, "label": row.label, "sha256": row.sha256} for row in rows]
+            console.emit({"photos": photos})
+            return
+        console.table(("id", "label", "photo"), [(row.id, row.label, row.name) for row in rows])

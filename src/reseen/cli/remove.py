@@ -1,0 +1,30 @@
+"""``reseen remove``: photos out of a collection."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reseen.cli import console
+from reseen.cli.opening import opened
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def remove(
+        collection: Annotated[str, typer.Argument(help="A collection.")],
+        photos: Annotated[list[str], typer.Argument(help="Paths, folders, or ids.")],
+        as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    ) -> None:
+        """Remove photos from a collection (the files are left alone)."""
+        held = opened(collection)
+        ids = {row.id for row in held.photos()}
+        given = [int(text) if text.isdigit() and int(text) in ids else text for text in photos]
+        removed = held.remove(*given)
+        if as_json:
+            console.emit({"removed": removed, "photos": len(held)})
+        else:
+            console.note(f"{removed} removed; {len(held)} photos left")

@@ -1,0 +1,173 @@
+"""``reseen train``: learn a descriptor from photos."""
+
+from __future__ import annotations
+
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reseen.cli import console
+from reseen.errors import RecipeError
+
+if TYPE_CHECKING:
+    from reseen.training import Progress
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(train)
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Recipe, .toml file or saved descriptor to start from.")],
+    data: Annotated[
+        list[str],
+        typer.Option(
+            "--data",
+            help="Photos to learn from, KIND:PATH, repeatable: folders:DIR (a folder per class), virtual:DIR "
+            "(unlabelled photos, matched with virtual photos of themselves), pairs:FILE, labels:FILE, "
+            "landmarks:train.csv, sfm:FILE.pkl.",
+        ),
+    ],
+    to: Annotated[Path, typer.Option("--to", help="The run's folder; a stopped run there goes on.")],
+    validate: Annotated[
+        Path | None,
+        typer.Option("--validate", help="Benchmark manifest to choose the best epoch by; never score on it."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of [training], e.g. views.longest=320."),
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="Instead of the recipe's backbone weights.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU when there is one.")] = "auto",
+    workers: Annotated[int | None, typer.Option(min=1, help="Decoding threads.")] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard events too.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout at the end.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Train RECIPE on photos; the result in TO/descriptor is used like a recipe's name.
+
+    Run it under torchrun to use several processes or GPUs. Ctrl-C is safe: the same command goes on.
+    """
+    import torch
+
+    from reseen.descriptor import load
+    from reseen.training import Trainer, TrainingSettings, join, read_training_set
+    from reseen.training.distributed import local_device
+    from reseen.training.distributed import workers as torchrun
+    from reseen.training.validation import from_manifest
+
+    descriptor = load(recipe, weights=weights)
+    settings = TrainingSettings.from_table(changed(descriptor.recipe.training, set_ or []))
+    training_set = join([read_training_set(spec) for spec in data])
+    for line in training_set.skipped[:5]:
+        console.note(f"skipped: {line}")
+    if len(training_set.skipped) > 5:
+        console.note(f"skipped: {len(training_set.skipped) - 5} more, see card.md")
+    chosen = local_device(device)
+    started = time.monotonic()
+    with torchrun(chosen) as group:
+        line = Line() if not (quiet or json_) and group.first else None
+        trainer = Trainer(
+            descriptor,
+            training_set,
+            to,
+            settings=settings,
+            validation=from_manifest(validate) if validate else None,
+            device=torch.device(chosen),
+            workers=workers,
+            group=group,
+            progress=line,
+            tensorboard=tensorboard,
+        )
+        trained = trainer.run()
+        if line is not None:
+            line.end()
+        if not group.first:
+            return
+    best = trainer.at.best
+    if json_:
+        console.emit(
+            {
+                "descriptor": str((to / "descriptor").resolve()),
+                "fingerprint": trained.fingerprint,
+                "dim": trained.dim,
+                "epochs": trainer.at.epoch,
+                "best_epoch": trainer.at.best_epoch,
+                "validation_map": best,
+                "photos": len(trainer.data.photos),
+                "pairs": len(trainer.data.pairs),
+                "rejected": [{"path": p, "reason": reason} for p, reason in trainer.at.rejected.items()],
+                "seconds": round(time.monotonic() - started, 1),
+            }
+        )
+        return
+    score = f"validation mAP {100 * best:.1f} in epoch {trainer.at.best_epoch}, " if best is not None else ""
+    console.note(f"{score}{len(trainer.at.rejected)} photos left out")
+    console.note(
+        f"trained descriptor: {to / 'descriptor'} (use it like a recipe's name; the run card is {to / 'card.md'})"
+    )
+
+
+def changed(table: Any, assignments: list[str]) -> dict[str, Any]:
+    """A ``[training]`` table with ``a.b=value`` assignments (values as in TOML, else text) carried out."""
+    result = {key: dict(value) if isinstance(value, dict) else value for key, value in dict(table).items()}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key:
+            raise typer.BadParameter(f"{assignment!r} is not KEY=VALUE", param_hint="--set")
+        try:
+            value = tomllib.loads(f"x = {text}")["x"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        *path, last = key.split(".")
+        place = result
+        for part in path:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise RecipeError(f"[training] {part!r} in {assignment!r} is not a table")
+        place[last] = value
+    return result
+
+
+class Line:
+    """The live line of a run on stderr: loss, active terms, validation; one lasting line per epoch."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._drawn = 0.0
+
+    def __call__(self, event: Progress) -> None:
+        """Draw ``event``."""
+        if event.stage == "epoch":
+            self.end()
+            score = f", validation mAP {100 * event.validation:.1f}" if event.validation is not None else ""
+            best = f" (best {100 * event.best:.1f})" if event.best is not None else ""
+            console.note(
+                f"epoch {event.epoch}/{event.epochs}: loss {event.loss:.4f}, {event.active:.0%} active{score}{best}"
+            )
+            return
+        now = time.monotonic()
+        if not self._live or (event.stage == "train" and now - self._drawn < 0.1):
+            return
+        self._drawn = now
+        words = {
+            "start": "reading photos and preparing the network",
+            "mine": f"epoch {event.epoch}/{event.epochs}: looking for hard negatives",
+            "train": f"epoch {event.epoch}/{event.epochs}: {event.tuples}/{event.of} tuples, loss {event.loss:.4f}, "
+            f"{event.active:.0%} active",
+            "validate": "validating",
+            "finish": "learning the projection and saving",
+        }
+        sys.stderr.write(f"\r\x1b[K{words[event.stage]}")
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        """Clear the live line."""
+        if self._live:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

@@ -1,0 +1,37 @@
+"""``reseen verify``: whether a collection is sound."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reseen.cli import console
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def verify(
+        collection: Annotated[str, typer.Argument(help="A collection.")],
+        as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    ) -> int:
+        """Read everything a collection holds and name what is damaged."""
+        from reseen.collections import Collection
+        from reseen.errors import CollectionDamaged
+
+        version: int | None = None
+        try:
+            held = Collection.open(collection)
+            version, problems = held.version, held.verify()
+        except CollectionDamaged as error:
+            problems = [str(error)]
+        if as_json:
+            console.emit({"ok": not problems, "version": version, "problems": problems})
+        else:
+            for problem in problems:
+                console.error(problem)
+            if not problems:
+                console.note(f"version {version} is sound: {len(held)} photos")
+        return 1 if problems else 0
