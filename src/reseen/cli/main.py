@@ -24,6 +24,7 @@ VERBS = (
     "remove",
     "verify",
     "compact",
+    "train",
     "recipes",
 )
 """Modules ``reseen.cli.VERB``, each with ``register(app)``, in the order in which ``--help`` shows them."""
@@ -70,10 +71,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
             args=list(arguments) if arguments is not None else None, prog_name="reseen", standalone_mode=False
         )
         sys.stdout.flush()
-        return outcome if isinstance(outcome, int) else 0
+        code = outcome if isinstance(outcome, int) else 0
+        return _interrupted() if code == EXIT_INTERRUPTED else code
     except (KeyboardInterrupt, click.Abort, typer.Abort):
-        console.error("interrupted; everything acknowledged is safe, run the same command again to finish")
-        return EXIT_INTERRUPTED
+        return _interrupted()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return EXIT_FAILED
@@ -81,6 +82,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("RESEEN_DEBUG"):
             raise
         return _explain(error)
+
+
+def _interrupted() -> int:
+    """Say that Ctrl-C lost nothing; the exit code."""
+    console.error("interrupted; everything acknowledged is safe, run the same command again to finish")
+    return EXIT_INTERRUPTED
 
 
 def _explain(error: Exception) -> int:

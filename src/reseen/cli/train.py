@@ -71,7 +71,7 @@ def train(
     chosen = local_device(device)
     started = time.monotonic()
     with torchrun(chosen) as group:
-        line = Line() if not (quiet or json_) and group.first else None
+        live = Line() if not (quiet or json_) and group.first else None
         trainer = Trainer(
             descriptor,
             training_set,
@@ -81,12 +81,12 @@ def train(
             device=torch.device(chosen),
             workers=workers,
             group=group,
-            progress=line,
+            progress=live,
             tensorboard=tensorboard,
         )
         trained = trainer.run()
-        if line is not None:
-            line.end()
+        if live is not None:
+            live.end()
         if not group.first:
             return
     best = trainer.at.best

@@ -76,6 +76,15 @@ class Workers:
             dist.barrier()
 
 
+def local_device(name: str) -> torch.device:
+    """``auto``: this worker's own GPU when there is one, else the CPU; any other name as it is."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")
+
+
 @contextmanager
 def workers(device: torch.device) -> Iterator[Workers]:
     """The workers that torchrun started (its variables are in the environment), or this process alone."""
