@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from reseen.errors import TrainingError
+from reseen.training.datasets import Geometry, class_folders, references
+from reseen.training.settings import Negatives, Pairs, TrainingSettings
+from reseen.training.tuples import choose_pairs, epoch_order, likeness, mine
+from reseen.training.views import View, ViewReader
+
+
+def encode(views):
+    random = np.random.default_rng(0)
+    table = random.normal(size=(64, 8)).astype(np.float32)
+    table /= np.linalg.norm(table, axis=1, keepdims=True)
+    return table[[v.photo for v in views]]
+
+
+def settings(pairs=None, **more) -> TrainingSettings:
+    return TrainingSettings(pairs=Pairs(**(pairs or {})), **more)
+
+
+def reader(data) -> ViewReader:
+    s = settings()
+    from reseen.images import Longest
+
+    return ViewReader(data, s.views, Longest(64))
+
+
+def test_random_pairs_stay_in_their_class_and_inliers_filter_them(classes):
+    data = class_folders(classes)
+    got = choose_pairs(data, settings({"rule": "random", "per_cluster": 3}), reader(data), encode)
+    assert len(got.pairs) == 24
+    assert (got.clusters[got.pairs[:, 0]] == got.clusters[got.pairs[:, 1]]).all()
+    with pytest.raises(TrainingError, match="no two photos match"):
+        choose_pairs(data, settings({"rule": "random", "inliers": (5000, 6000)}), reader(data), encode)
+
+
+def test_queries_with_their_nearest_positive_and_candidates(classes):
+    data = class_folders(classes)
+    got = choose_pairs(data, settings({"rule": "m1", "share": 0.5, "candidates": 1}), reader(data), encode)
+    assert len(got.pairs) == 16
+    vectors = encode([View(i) for i in range(32)])
+    for query, positive in got.pairs.tolist():
+        others = [i for i in range(32) if data.clusters[i] == data.clusters[query] and i != query]
+        assert positive == max(others, key=lambda i: float(vectors[i] @ vectors[query]))
+    assert got.candidates is not None
+    assert len(got.candidates) < 32
+
+
+def test_m3_follows_the_reconstruction(classes):
+    data = class_folders(classes)
+    visible = np.zeros((32, 64), bool)
+    for i in range(32):
+        visible[i, data.clusters[i] * 8 : data.clusters[i] * 8 + (8 if i % 4 < 2 else 1)] = True
+    geometry = Geometry(np.zeros((32, 3)), csr_array(visible), np.ones(32))
+    got = choose_pairs(replace(data, geometry=geometry), settings({"rule": "m3"}), reader(data), encode)
+    assert len(got.pairs) == 8
+    assert all(p % 4 < 2 or q % 4 >= 2 for q, p in got.pairs.tolist())
+    with pytest.raises(TrainingError, match="reconstruction"):
+        choose_pairs(data, settings({"rule": "m3"}), reader(data), encode)
+
+
+def test_references_keep_their_virtual_pairs(classes):
+    data = references(classes)
+    got = choose_pairs(data, settings({"rule": "random"}), reader(data), encode)
+    assert (got.pairs[:, 0] == got.pairs[:, 1]).all()
+
+
+def test_mined_negatives_are_photo_numbers_of_other_clusters(classes):
+    data = choose_pairs(class_folders(classes), settings(), reader(class_folders(classes)), encode)
+    rows = np.arange(10)
+    for rule in ("n1", "n2", "hardest", "random", "semi-hard"):
+        got, alike = mine(data, settings(negatives=Negatives(rule, 3)), rows, 0, encode, {5: "bad"})
+        assert got.shape == (10, 3)
+        kept = got[got >= 0]
+        assert len(kept) >= 20
+        assert 5 not in kept
+        query = data.clusters[data.pairs[rows, 0]]
+        assert (data.clusters[got] != query[:, None])[got >= 0].all()
+        assert abs(alike) < 0.2
+    none, _ = mine(data, settings(negatives=Negatives("none")), rows, 0, encode, {})
+    assert none.shape == (10, 0)
+    with pytest.raises(TrainingError, match="gives no negatives"):
+        mine(data, settings(negatives=Negatives("given")), rows, 0, encode, {})
+
+
+def test_a_pool_is_drawn_anew(classes):
+    data = choose_pairs(class_folders(classes), settings(), reader(class_folders(classes)), encode)
+    s = settings(negatives=Negatives("n1", 12, pool=12))
+    first, _ = mine(data, s, np.arange(4), 0, encode, {})
+    again, _ = mine(data, s, np.arange(4), 1, encode, {})
+    assert len(np.unique(first[first >= 0])) <= 12
+    assert set(first.ravel().tolist()) != set(again.ravel().tolist())
+
+
+def test_an_epoch_draws_its_tuples_anew(classes):
+    data = references(classes)
+    s = settings(tuples_per_epoch=10)
+    first, second = epoch_order(data, s, 0), epoch_order(data, s, 1)
+    assert len(first) == len(set(first.tolist())) == 10
+    assert first.tolist() != second.tolist()
+    assert sorted(epoch_order(data, settings(), 0).tolist()) == list(range(32))
+    assert len(epoch_order(data, settings(tuples_per_epoch=50), 0)) == 50
+
+
+def test_likeness():
+    assert likeness(np.ones((1, 3), np.float32)) == 0
+    assert likeness(np.eye(4, dtype=np.float32)) == pytest.approx(0)
+    assert likeness(np.tile(np.eye(4, dtype=np.float32)[:1], (5, 1))) == pytest.approx(1)
