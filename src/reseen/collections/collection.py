@@ -37,9 +37,11 @@ from reseen.errors import (
     PhotoRejected,
     ReseenError,
 )
-from reseen.images import Box, Found, Photo, PhotoLike, display, read_bytes, walk
+from reseen.images import Box, Found, Photo, PhotoLike, display, load_photo, read_bytes, walk
 from reseen.search import Hit, Ranking
 from reseen.search.exact import ExactIndex
+from reseen.search.local import LocalFeatures, RootSift
+from reseen.search.rerank import Chain, Evidence, parse_chain
 
 Vectors = NDArray[np.float32]
 Ids = NDArray[np.int64]
@@ -328,15 +330,38 @@ class Collection:
 
     # -- searching -----------------------------------------------------------------------------------
 
-    def search(self, query: PhotoLike, box: Box | None = None, k: int = 10) -> Ranking:
+    def search(self, query: PhotoLike, box: Box | None = None, k: int = 10, *, rerank: str = "auto") -> Ranking:
         """The ``k`` photos most alike what ``query`` (or the part of it in ``box``) shows, best first.
 
+        ``rerank`` names stages that look at the first hits again (:func:`reseen.search.rerank.parse_chain`).
+
         Raises:
-            PhotoRejected: the query cannot be used. ValueError: k is below 1.
+            PhotoRejected: the query cannot be used. ValueError: k is below 1. RerankError: ``rerank`` is not
+            known, or needs local features that this collection does not keep.
         """
+        chain = parse_chain(rerank, features=self.head.local != "none")
         vector = self.encoder.encode([query], boxes=[box])[0]
         name = display(query) if isinstance(query, str | os.PathLike) else "<photo>"
-        return self.search_vector(vector, k, query=name, box=box)
+        ranking = self.search_vector(vector, max(k, chain.depth) if k > 0 else k, query=name, box=box)
+        return chain(ranking, self._evidence(query, vector, chain)).top(k) if chain.stages else ranking
+
+    def _evidence(self, query: PhotoLike, vector: Vectors, chain: Chain) -> Evidence:
+        """What the stages of a chain may look at."""
+        ids, stored = self._vectors
+        rows = {int(photo): row for row, photo in enumerate(ids)}
+
+        def vectors(wanted: Sequence[int]) -> Vectors:
+            return np.asarray(stored[[rows[photo] for photo in wanted]])
+
+        extract = _extractor(self.head.local)
+        if "features" not in chain.needs or extract is None:
+            return Evidence(vector, vectors)
+
+        def features(wanted: Sequence[int]) -> list[LocalFeatures | None]:
+            kept = self.features(wanted)
+            return [LocalFeatures.from_bytes(kept[photo]) if photo in kept else None for photo in wanted]
+
+        return Evidence(vector, vectors, LocalFeatures.from_bytes(extract(load_photo(query))), features)
 
     def search_vector(
         self, vector: Vectors, k: int = 10, *, query: str = "<vector>", box: Box | None = None
@@ -745,8 +770,6 @@ def _extractor(local: str) -> Callable[[Photo], bytes] | None:
         return None
     if local != "sift":
         raise CollectionError(f"local features {local!r} are not known; use none or sift")
-    from reseen.search.local import RootSift
-
     sift = RootSift()
     return lambda photo: sift.extract(photo.pixels, photo.size).to_bytes()
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lance
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from reseen.collections.storage import sync_tree
 from reseen.errors import CollectionDamaged, CollectionError
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it warns of forks, which nothing here does
+    import lance
 
 Vectors = NDArray[np.float32]
 _MANIFEST_NUMBERS = 2**64 - 1
