@@ -16,7 +16,8 @@ EPS = 1e-6
 
 def l2(x: Tensor, dim: int = -1) -> Tensor:
     """``x`` divided by its L2 norm along ``dim``; zero vectors stay zero (gradients finite)."""
-    return x / x.norm(dim=dim, keepdim=True).clamp_min(EPS)
+    unit: Tensor = x / x.norm(dim=dim, keepdim=True).clamp_min(EPS)
+    return unit
 
 
 class Head(nn.Module):
