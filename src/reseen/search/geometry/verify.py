@@ -80,8 +80,13 @@ def verify(
     def one(job: tuple[LocalFeatures, Pairs]) -> Verification:
         return _verify_pair(inside, job[0], job[1], frame, chosen)
 
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        return list(pool.map(one, zip(photos, pairs, strict=True)))
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        with ThreadPoolExecutor(max(1, threads)) as pool:
+            return list(pool.map(one, zip(photos, pairs, strict=True)))
+    finally:
+        cv2.setNumThreads(before)
 
 
 def _verify_pair(

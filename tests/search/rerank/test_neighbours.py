@@ -1,0 +1,169 @@
+import numpy as np
+import pytest
+
+from reseen.search.ranking import Hit, Match, Ranking
+from reseen.search.rerank import Evidence, parse_chain
+from reseen.search.rerank.base import RerankError, permuted
+from reseen.search.rerank.neighbours import (
+    DiffusionStage,
+    ReciprocalStage,
+    SuperGlobalStage,
+    VerifiedExpansionStage,
+    diffuse,
+    k_reciprocal,
+    refine,
+)
+
+
+def unit(x):
+    return (x / np.linalg.norm(x, axis=-1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def world():
+    """Twelve photos along an arc that starts at the query, and eighteen others nearer to the query than its end."""
+    rng = np.random.default_rng(0)
+    angles = np.linspace(0.2, 1.45, 12)
+    arc = np.zeros((12, 40))
+    arc[:, 0], arc[:, 1] = np.cos(angles), np.sin(angles)
+    noise = np.zeros((18, 40))
+    noise[:, 0] = 0.35
+    noise[np.arange(18), 2 + np.arange(18)] = 1
+    noise += rng.normal(0, 0.01, noise.shape)
+    query = np.zeros(40)
+    query[0] = 1
+    return unit(query), unit(np.concatenate([arc, noise]))
+
+
+def ranked(query, vectors):
+    order = np.argsort(-(vectors @ query), kind="stable")
+    hits = [Hit(rank, int(i), None, float(vectors[i] @ query)) for rank, i in enumerate(order, 1)]
+    return Ranking("q", None, tuple(hits))
+
+
+def evidence(query, vectors):
+    return Evidence(query, lambda ids: vectors[list(ids)])
+
+
+def places(ranking):
+    return [hit.rank for hit in ranking if hit.id < 12]
+
+
+@pytest.mark.parametrize("stage", [SuperGlobalStage(expand=5), DiffusionStage()])
+def test_each_stage_follows_the_arc_past_the_others(world, stage):
+    before = ranked(*world)
+    after = stage(before, evidence(*world))
+    assert sum(places(after)) < sum(places(before))
+    assert {hit.id for hit in after} == {hit.id for hit in before}
+    assert before == ranked(*world)
+
+
+@pytest.mark.parametrize("stage", [SuperGlobalStage(), DiffusionStage(), ReciprocalStage(), VerifiedExpansionStage()])
+def test_short_and_empty_shortlists(world, stage):
+    query, vectors = world
+    empty = Ranking("q", None, ())
+    assert stage(empty, evidence(query, vectors)) == empty
+    for n in (1, 2):
+        assert len(stage(ranked(query, vectors).top(n), evidence(query, vectors))) == n
+
+
+def test_neighbours_that_do_not_return_it_sink():
+    rng = np.random.default_rng(0)
+    query = np.eye(40)[0]
+    true = 0.6 * query + 0.6 * np.eye(40)[1]
+    groups = [np.eye(40)[2 + g] for g in range(3)]
+    false = [0.75 * query + 0.66 * group for group in groups]
+    others = [0.5 * query + 0.85 * group for group in groups for _ in range(10)]
+    vectors = unit(np.array([*[true] * 6, *false, *others]) + rng.normal(0, 0.03, (39, 40)))
+    before = ranked(unit(query), vectors)
+    after = ReciprocalStage(k1=8, k2=1, balance=0.1)(before, evidence(unit(query), vectors))
+    assert {hit.id for hit in before.top(3)} == {6, 7, 8}
+    assert {hit.id for hit in after.top(6)} == set(range(6))
+
+
+def test_diffusion_solves_its_equation(world):
+    query, vectors = world
+    heat = diffuse(query, vectors, neighbours=29, alpha=0.5, gamma=1, start=30)
+    graph = np.maximum(vectors @ vectors.T, 0).astype(float)
+    np.fill_diagonal(graph, 0)
+    degree = np.sqrt(graph.sum(1))
+    normal = graph / degree[:, None] / degree
+    flow = np.zeros(30)
+    first = np.maximum(vectors @ query, 0)
+    for _ in range(200):
+        flow = 0.5 * normal @ flow + first
+    np.testing.assert_allclose(heat, flow, rtol=1e-4, atol=1e-5)
+
+
+def test_refinement_without_neighbours_weight_is_the_mean_of_both_similarities(world):
+    query, vectors = world
+    expanded = unit(query + vectors[:3].sum(0))
+    np.testing.assert_allclose(
+        refine(query, vectors, beta=0, expand=3), (vectors @ query + vectors @ expanded) / 2, atol=1e-6
+    )
+
+
+def test_reciprocal_distance_by_hand():
+    query = unit(np.array([1.0, 0, 0]))
+    vectors = unit(np.array([[1.0, 0.1, 0], [0, 1.0, 0], [0, 0.9, 0.1]]))
+    jaccard = k_reciprocal(query, vectors, k1=1, k2=1, balance=0)
+    assert jaccard[0] < 0.1
+    np.testing.assert_allclose(jaccard[1:], 1)
+    np.testing.assert_allclose(k_reciprocal(query, vectors, balance=1), 2 - 2 * vectors @ query, atol=1e-6)
+
+
+def test_only_verified_hits_expand_the_query(world):
+    query, vectors = world
+    before = ranked(query, vectors)
+    assert VerifiedExpansionStage()(before, evidence(query, vectors)) is before
+
+    def verified(ids):
+        hits = [
+            Hit(h.rank, h.id, h.path, h.score, match=Match(probability=0.99 if h.id in ids else 0.1)) for h in before
+        ]
+        return Ranking("q", None, tuple(hits))
+
+    right = VerifiedExpansionStage()(verified({3, 4, 5}), evidence(query, vectors))
+    assert sum(places(right)) < sum(places(before))
+    weights = np.maximum(vectors[[3, 4, 5]] @ query, 0)
+    expanded = unit(query + weights @ vectors[[3, 4, 5]])
+    assert {h.id: h.score for h in right}[9] == pytest.approx(float(vectors[9] @ expanded), abs=1e-5)
+
+
+def test_permuted_hits_stand_under_the_scores_that_were_there(world):
+    before = ranked(*world)
+    after = permuted(before, [0, 1, 2])
+    assert [h.id for h in after][:3] == [h.id for h in before][2::-1]
+    assert [h.score for h in after] == [h.score for h in before]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("magic", "not known"),
+        ("geometry+", "not known"),
+        ("superglobal+superglobal", "twice"),
+        ("expansion", "before it"),
+        ("expansion+geometry", "before it"),
+    ],
+)
+def test_chains_that_make_no_sense(text, message):
+    with pytest.raises(RerankError, match=message):
+        parse_chain(text, features=True)
+
+
+def test_names_and_what_chains_need():
+    assert parse_chain("none", features=False).name == "none"
+    assert parse_chain("auto", features=False).name == "none"
+    assert parse_chain("auto", features=True).needs == {"features"}
+    chain = parse_chain("geometry+expansion+superglobal", features=True)
+    assert (chain.name, chain.depth) == ("geometry+expansion+superglobal", 100)
+    with pytest.raises(RerankError, match="--local sift"):
+        parse_chain("geometry", features=False)
+
+
+def test_a_chain_applies_its_stages_in_order(world):
+    query, vectors = world
+    chain = parse_chain("superglobal+diffusion", features=False)
+    once = DiffusionStage()(SuperGlobalStage()(ranked(query, vectors), evidence(*world)), evidence(*world))
+    assert chain(ranked(query, vectors), evidence(*world)) == once
