@@ -22,6 +22,7 @@ def test_mistakes_are_named(tmp_path):
     for change, message in [
         ({"images": {"longest": 5, "exact": [4, 3]}}, "either"),
         ({"images": {"longest": 5, "crop": "round"}}, "round"),
+        ({"images": {"longest": 5, "aspect": 2.0}}, "aspect"),
         ({"images": {"longst": 5}}, "longst"),
         ({"heads": {}}, "heads"),
         ({"head": {}}, "kind"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reseen.errors import PhotoRejected
-from reseen.images import Exact, Longest, check_box, load_photo, prepare
+from reseen.images import Exact, Longest, Shortest, check_box, load_photo, prepare
 
 
 def ramp(width, height):
@@ -21,6 +21,9 @@ def ramp(width, height):
         (Exact(1024, 768), (400, 300), (1024, 768)),
         (Exact(1024, 768), (300, 400), (768, 1024)),
         (Exact(1024, 768, by_orientation=False), (300, 400), (1024, 768)),
+        (Shortest(100), (150, 200), (100, 133)),
+        (Shortest(100), (60, 50), (120, 100)),
+        (Shortest(100, aspect=2.0), (50, 500), (32, 200)),  # filled up to 32 columns
     ],
 )
 def test_rules(rule, size, expected):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from reseen.errors import RecipeError
-from reseen.images import Exact, Longest, ResizeRule
+from reseen.images import Exact, Longest, ResizeRule, Shortest
 
 PathLike = str | os.PathLike[str]
 
@@ -22,18 +22,24 @@ class ImageSettings:
 
     Attributes:
         longest: longest side in pixels, never enlarged; or
-        exact: ``(width, height)`` that every photo is resized to, swapped for portraits.
+        exact: ``(width, height)`` that every photo is resized to, swapped for portraits; or
+        shortest: shortest side in pixels, enlarged where a photo is smaller; ``aspect`` limits the longest
+            side to that many times it (2 when not said).
         crop: what a box means: ``relative``, ``tight`` or ``padded`` (the pixels are cropped), or
             ``activations`` (the whole photo is seen, the cells inside the box are pooled).
     """
 
     longest: int | None = None
     exact: tuple[int, int] | None = None
+    shortest: int | None = None
+    aspect: float | None = None
     crop: str = "relative"
 
     def __post_init__(self) -> None:
-        if (self.longest is None) == (self.exact is None):
-            raise RecipeError("[images] needs either `longest` or `exact`")
+        if sum(rule is not None for rule in (self.longest, self.exact, self.shortest)) != 1:
+            raise RecipeError("[images] needs either `longest`, `exact` or `shortest`")
+        if self.aspect is not None and (self.shortest is None or self.aspect < 1):
+            raise RecipeError("[images] `aspect` goes with `shortest` and is at least 1")
         if self.crop not in CROPS:
             raise RecipeError(f"[images] crop = {self.crop!r} is not one of {', '.join(CROPS)}")
 
@@ -42,6 +48,8 @@ class ImageSettings:
         """The resize rule."""
         if self.exact is not None:
             return Exact(*self.exact)
+        if self.shortest is not None:
+            return Shortest(self.shortest, self.aspect or 2.0)
         assert self.longest is not None
         return Longest(self.longest)
 

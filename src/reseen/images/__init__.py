@@ -3,7 +3,7 @@
 from reseen.images.decode import LIMITS, Limits
 from reseen.images.loading import ordered_map
 from reseen.images.photo import PREPROCESSING_VERSION, Photo, PhotoLike, display, load_photo, read_bytes
-from reseen.images.resize import Box, Exact, Longest, ResizeRule, check_box, prepare, resize_to
+from reseen.images.resize import Box, Exact, Longest, ResizeRule, Shortest, check_box, prepare, resize_to
 from reseen.images.walk import SUFFIXES, Found, walk
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Photo",
     "PhotoLike",
     "ResizeRule",
+    "Shortest",
     "check_box",
     "display",
     "load_photo",

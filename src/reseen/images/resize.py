@@ -56,7 +56,28 @@ class Exact:
         return max(1, round(w * factor)), max(1, round(h * factor))
 
 
-ResizeRule = Longest | Exact
+@dataclass(frozen=True)
+class Shortest:
+    """The shortest side brought to ``side`` pixels, smaller photos enlarged; the longest at most ``aspect`` times it.
+
+    Beyond that aspect the longest side decides, and the shortest is less than ``side``.
+    """
+
+    side: int
+    aspect: float = 2.0
+
+    @property
+    def longest_side(self) -> int:
+        """The most pixels a side will have."""
+        return math.ceil(self.side * self.aspect)
+
+    def target(self, width: float, height: float, factor: float = 1.0) -> tuple[int, int]:
+        """(width, height) for a photo of that size, the result multiplied by ``factor``."""
+        scale = min(self.side / min(width, height), self.side * self.aspect / max(width, height)) * factor
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+ResizeRule = Longest | Exact | Shortest
 
 
 def check_box(box: Box, size: tuple[int, int], name: str = "<photo>") -> Box:
@@ -113,7 +134,7 @@ def prepare(
         margin = receptive_field / 2 * max(width, height) / max(rule.target(width, height))
         x0, y0, x1, y1 = check_box((x0 - margin, y0 - margin, x1 + margin, y1 + margin), photo.size)
     cut_width, cut_height = x1 - x0, y1 - y0
-    if crop == "tight" or isinstance(rule, Exact):
+    if crop == "tight" or not isinstance(rule, Longest):
         target = rule.target(cut_width, cut_height, factor)
     elif crop in ("relative", "padded"):
         share = max(cut_width, cut_height) / max(width, height)
