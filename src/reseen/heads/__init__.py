@@ -1,6 +1,6 @@
 """Feature maps of one or several layers -> one vector per photo."""
 
-from reseen.heads import fisher, netvlad, pooling, remap, rmac, selective
+from reseen.heads import fisher, instance, netvlad, pooling, remap, rmac, selective
 from reseen.heads.base import HEADS, Head, create_head, l2, register
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "Head",
     "create_head",
     "fisher",
+    "instance",
     "l2",
     "netvlad",
     "pooling",
