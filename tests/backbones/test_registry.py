@@ -62,9 +62,7 @@ def test_bundled_weights_classify_as_published(photos):
 
     net = timm.create_model("tf_efficientnet_lite0").eval()
     bundled_lite0(net)
-    photo = (
-        Image.open(min((photos / "landmarks-web/q/Taj_Mahal").iterdir())).convert("RGB").resize((224, 224))
-    )
+    photo = Image.open(min((photos / "landmarks-web/q/Taj_Mahal").iterdir())).convert("RGB").resize((224, 224))
     x = ((torch.from_numpy(np.array(photo)) / 255 - 0.5) / 0.5).permute(2, 0, 1)[None]
     with torch.inference_mode():
         top = net(x)[0].topk(5).indices.tolist()

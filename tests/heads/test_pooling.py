@@ -30,9 +30,7 @@ def test_pooling_equals_literal_loops(size):
     literal = {
         "mac": np.array([max(0, *channel, 0) for channel in cells]),
         "spoc": np.array([sum(channel) / len(channel) for channel in cells]),
-        "gem": np.array(
-            [(sum(max(v, 1e-6) ** 3 for v in channel) / len(channel)) ** (1 / 3) for channel in cells]
-        ),
+        "gem": np.array([(sum(max(v, 1e-6) ** 3 for v in channel) / len(channel)) ** (1 / 3) for channel in cells]),
         "crow": slow_crow(x),
     }
     ours = {"mac": mac(maps), "spoc": spoc(maps), "gem": gem(maps, 3.0), "crow": crow(maps)}

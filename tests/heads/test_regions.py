@@ -20,8 +20,7 @@ def slow_grid(height, width, levels):
     if short < long:
         errors = {n: abs(Fraction(short**2) - short * Fraction(long - short, n - 1)) for n in range(2, 8)}
         errors = {
-            n: abs((short**2 - short * Fraction(long - short, n - 1)) / short**2 - Fraction(2, 5))
-            for n in errors
+            n: abs((short**2 - short * Fraction(long - short, n - 1)) / short**2 - Fraction(2, 5)) for n in errors
         }
         extra = min(errors, key=lambda n: (errors[n], n)) - 1
     found = []
@@ -66,9 +65,7 @@ def test_regions_reach_every_edge_and_stay_inside(size):
 @pytest.mark.parametrize("size", ODD_SIZES)
 def test_region_max_equals_the_maximum_of_each_slice(size):
     maps = torch.randn(2, 5, *size, generator=torch.Generator().manual_seed(sum(size)))
-    expected = torch.stack(
-        [maps[:, :, y0:y1, x0:x1].amax((2, 3)) for x0, y0, x1, y1 in region_grid(*size, 4)], 1
-    )
+    expected = torch.stack([maps[:, :, y0:y1, x0:x1].amax((2, 3)) for x0, y0, x1, y1 in region_grid(*size, 4)], 1)
     assert torch.equal(region_max(maps, 4), expected)
 
 

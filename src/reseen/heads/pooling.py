@@ -86,9 +86,7 @@ def crow(
     cells = valid.sum((-2, -1)).clamp_min(1) if valid is not None else x.new_tensor(x.shape[-2] * x.shape[-1])
     share = (x != 0).sum((-2, -1)) / cells.view(-1, 1)
     total = share.sum(1, keepdim=True)
-    rarity = torch.where(
-        share > 0, torch.log(total.clamp_min(EPS) / share.clamp_min(EPS)), torch.zeros_like(share)
-    )
+    rarity = torch.where(share > 0, torch.log(total.clamp_min(EPS) / share.clamp_min(EPS)), torch.zeros_like(share))
     return (x * weight[:, None]).sum((-2, -1)) * rarity
 
 
