@@ -31,6 +31,13 @@ def register(app: typer.Typer) -> None:
             list[str] | None,
             typer.Option(help="Part of the query, X0,Y0,X1,Y1 in its pixels; given once for all, or once a query."),
         ] = None,
+        rerank: Annotated[
+            str,
+            typer.Option(
+                help="Look at the first hits again: none, auto, or geometry, superglobal, diffusion, reciprocal, "
+                "expansion joined with +. auto is geometry where the collection was indexed with --local sift."
+            ),
+        ] = "auto",
         k: Annotated[int, typer.Option("-k", min=1, help="Hits per query.")] = 10,
         html: Annotated[Path | None, typer.Option(help="Write a page with queries and hits.")] = None,
         as_json: Annotated[bool, typer.Option("--json", help="One JSON object per query and line.")] = False,
@@ -53,7 +60,7 @@ def register(app: typer.Typer) -> None:
         rankings, rejected = [], []
         for photo, part in zip(photos, every, strict=True):
             try:
-                ranking = held.search(photo, box=part, k=k)
+                ranking = held.search(photo, box=part, k=k, rerank=rerank)
             except PhotoRejected as error:
                 rejected.append(error)
                 console.note(f"rejected {error}")

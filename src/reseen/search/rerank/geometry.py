@@ -19,7 +19,7 @@ class GeometryStage:
 
     Args:
         depth: hits that are verified.
-        weight: chosen leaving one set out at a time (``benchmarks/rerank.py``).
+        weight: of the log odds beside similarities of -1..1 (``docs/reranking.md`` has others).
         ceiling: of the log odds; beyond it the similarity decides again.
         threads: of matching and sampling.
         settings: of the verification.

@@ -1,0 +1,74 @@
+"""Local features beside the vectors, and searching with them."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from reseen.collections import Collection
+from reseen.search.local import LocalFeatures
+from reseen.search.rerank import RerankError
+
+
+def painting(seed):
+    rng = np.random.default_rng(seed)
+    return cv2.resize(rng.integers(0, 256, (45, 60, 3), dtype=np.uint8), (480, 360), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory, make):
+    """Eight paintings, one blank photo, and a collection of them with local features."""
+    folder = tmp_path_factory.mktemp("gallery")
+    (folder / "photos").mkdir()
+    for seed in range(8):
+        Image.fromarray(painting(seed)).save(folder / "photos" / f"{seed}.png")
+    Image.new("RGB", (480, 360), "grey").save(folder / "photos" / "blank.png")
+    collection = Collection.create(folder / "gallery.reseen", make(), local="sift")
+    collection.add(folder / "photos")
+    return collection
+
+
+@pytest.fixture
+def visit():
+    """Painting 5 seen askew before a bright wall."""
+    frame = np.float32([[0, 0], [480, 0], [480, 360], [0, 360]])
+    view = cv2.getPerspectiveTransform(frame, np.float32([[60, 270], [270, 240], [320, 420], [90, 440]]))
+    return cv2.warpPerspective(painting(5), view, (600, 500), borderValue=(250, 240, 130))
+
+
+def test_geometry_lifts_and_explains_the_right_photo(gallery, visit):
+    plain = gallery.search(visit, k=9, rerank="none")
+    ranking = gallery.search(visit, k=1)
+    assert all(hit.match is None for hit in plain)
+    assert ranking[0].path.endswith("5.png")
+    assert ranking[0].score > 0.5 + next(hit.score for hit in plain if hit.path.endswith("5.png"))
+    assert ranking[0].match.probability > 0.9
+    assert len(ranking) == 1
+    assert gallery.search(visit, k=1) == ranking
+
+
+def test_features_are_kept_for_every_photo_and_go_with_it(gallery, tmp_path):
+    kept = gallery.features([row.id for row in gallery.photos()])
+    sizes = {row.name.rsplit("/", 1)[1]: len(LocalFeatures.from_bytes(kept[row.id])) for row in gallery.photos()}
+    assert sizes["blank.png"] == 0
+    assert min(n for name, n in sizes.items() if name != "blank.png") > 50
+
+
+def test_a_blank_query_keeps_the_order_of_the_vectors(gallery):
+    blank = np.full((300, 400, 3), 130, np.uint8)
+    blank[0] = 131
+    before, after = gallery.search(blank, rerank="none"), gallery.search(blank, rerank="geometry")
+    assert [hit.id for hit in before] == [hit.id for hit in after]
+
+
+def test_without_local_features(tmp_path, make, paint):
+    paint(tmp_path / "photos", 5)
+    collection = Collection.create(tmp_path / "plain.reseen", make())
+    collection.add(tmp_path / "photos")
+    query = tmp_path / "photos" / "0002.png"
+    assert collection.search(query) == collection.search(query, rerank="none")
+    with pytest.raises(RerankError, match="--local sift"):
+        collection.search(query, rerank="geometry")
+    found = collection.search(query, k=2, rerank="superglobal+diffusion")
+    assert found[0].path == str(query)
+    assert len(found) == 2
