@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageChops, UnidentifiedImageError
 
 from reseen.errors import PhotoRejected
 
@@ -27,17 +27,20 @@ class Limits:
     """What is refused before it is decoded.
 
     Attributes:
-        max_pixels: width times height.
+        max_pixels: width times height; by default where Pillow warns of a decompression bomb. Pillow itself
+            refuses twice that.
         max_bytes: of the encoded photo.
         formats: names of Pillow's formats; decided by content, never by a file's name.
     """
 
-    max_pixels: int = 200_000_000
+    max_pixels: int = 89_478_485
     max_bytes: int = 300_000_000
     formats: tuple[str, ...] = FORMATS
 
 
 LIMITS = Limits()
+
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # Limits.max_pixels refuses instead
 
 
 @dataclass(frozen=True)
@@ -59,17 +62,17 @@ def decode(data: bytes, name: str, *, at_least: int | None = None, limits: Limit
     if len(data) > limits.max_bytes:
         raise PhotoRejected(name, f"{len(data)} bytes is more than the limit of {limits.max_bytes}")
     _enable_heif()
+    Image.init()
+    known = [kind for kind in limits.formats if kind in Image.OPEN]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=None)
+        image = Image.open(io.BytesIO(data), formats=known)
     except Image.DecompressionBombError as error:
         raise PhotoRejected(name, f"too many pixels ({error})") from None
     except Exception as error:
-        raise PhotoRejected(name, _not_a_photo(data, error)) from None
+        raise PhotoRejected(name, _not_a_photo(data, error, known)) from None
     with image:
         if image.format not in limits.formats:
-            raise PhotoRejected(name, f"format {image.format} is not one of {', '.join(limits.formats)}")
+            raise PhotoRejected(name, f"not an image of {', '.join(known)}")
         width, height = image.size
         if width * height > limits.max_pixels:
             raise PhotoRejected(name, f"{width} x {height} pixels is more than the limit of {limits.max_pixels}")
@@ -93,6 +96,8 @@ def rgb(image: Image.Image) -> Pixels:
     if getattr(image, "is_animated", False):
         image.seek(0)
     image.load()
+    if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
+        image = ImageChops.invert(image)  # Pillow takes every CMYK JPEG for one of Adobe's, whose inks are inverted
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return np.repeat(_to_eight_bits(np.asarray(image), image.mode)[..., None], 3, axis=2)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
@@ -152,14 +157,14 @@ def _enable_heif() -> None:
             _heif_ready = True
 
 
-def _not_a_photo(data: bytes, error: Exception) -> str:
+def _not_a_photo(data: bytes, error: Exception, known: list[str]) -> str:
     start = data[:256].lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
         return "not a photo but a web page"
     if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
         return "HEIC needs pillow-heif: pip install 'reseen[heic]'"
     if isinstance(error, UnidentifiedImageError):
-        return "not an image of a known format"
+        return f"not an image of {', '.join(known)}"
     return f"not a readable image ({_first_line(error)})"
 
 

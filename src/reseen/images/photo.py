@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,10 +50,14 @@ def read_bytes(path: str | bytes | os.PathLike[str] | os.PathLike[bytes], limits
     """A file's bytes; PhotoRejected when it cannot be read, is no file, or is too large."""
     name = display(path)
     try:
+        kind = os.stat(path).st_mode  # noqa: PTH116 - paths may be bytes
+        if stat.S_ISDIR(kind):
+            readable = os.access(path, os.R_OK | os.X_OK)
+            raise PhotoRejected(name, "is a folder, not a photo" if readable else "the folder cannot be read")
+        if not stat.S_ISREG(kind):
+            raise PhotoRejected(name, "is not a regular file")
         with open(path, "rb") as file:  # noqa: PTH123 - paths may be bytes
             data = file.read(limits.max_bytes + 1)
-    except IsADirectoryError:
-        raise PhotoRejected(name, "is a folder, not a photo") from None
     except FileNotFoundError:
         raise PhotoRejected(name, "no such file") from None
     except OSError as error:

@@ -63,6 +63,7 @@ def _folder(folder: bytes, source: bytes, entered: set[tuple[int, int]]) -> Iter
         status = os.stat(folder)
         names = sorted(os.listdir(folder))
     except OSError:
+        yield Found(folder, source, os.path.relpath(folder, source))  # to be rejected with its reason
         return
     key = (status.st_dev, status.st_ino)
     if key in entered:
