@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from reseen.collections.encoder import Encoder
+from reseen.collections.locking import WriterLock
+from reseen.collections.report import Report
 from reseen.collections.storage import (
     Head,
     good_heads,
@@ -28,11 +29,10 @@ from reseen.collections.storage import (
     write_file,
     write_head,
 )
-from reseen.collections.table import Row, Table, as_arrow, checksum
+from reseen.collections.table import Row, Table, Vectors, as_arrow, checksum
 from reseen.errors import (
     CollectionDamaged,
     CollectionError,
-    CollectionLocked,
     FingerprintMismatch,
     PhotoRejected,
     ReseenError,
@@ -43,7 +43,6 @@ from reseen.search.exact import ExactIndex
 from reseen.search.local import LocalFeatures, RootSift
 from reseen.search.rerank import Chain, Evidence, parse_chain
 
-Vectors = NDArray[np.float32]
 Ids = NDArray[np.int64]
 PathLike = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Progress = Callable[[int, int], None]
@@ -52,57 +51,6 @@ BATCH = 128
 """Photos that are acknowledged together."""
 GRACE_S = 3600.0
 """Seconds for which ``compact`` keeps what a reader of an older version may hold."""
-
-
-class Encoder(Protocol):
-    """What a collection asks of a descriptor; ``reseen.Descriptor`` is one."""
-
-    @property
-    def name(self) -> str:
-        """Of the recipe."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Vectors of one fingerprint can be compared."""
-
-    @property
-    def dim(self) -> int:
-        """Dimensions of the vectors."""
-
-    def save(self, folder: Path) -> Path:
-        """Write what :func:`reseen.load` reads."""
-
-    def encode(self, photos: Sequence[PhotoLike], boxes: Sequence[Box | None] | None = None) -> Vectors:
-        """``(n, dim)`` float32, rows of unit length."""
-
-    def stream(
-        self, photos: Iterable[PhotoLike], *, tasks: Mapping[str, Callable[[Photo], Any]] | None = None
-    ) -> Iterator[Any]:
-        """One ``Encoded`` per photo, in order; bad photos come with their reason."""
-
-
-@dataclass
-class Report:
-    """What an ``add`` did: counts, and a reason for every photo that was refused."""
-
-    added: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    ignored: int = 0
-    rejected: list[PhotoRejected] = field(default_factory=list)
-    fingerprint: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """The object of ``reseen index --json``."""
-        rejected = [{"path": item.path, "reason": item.reason} for item in self.rejected]
-        return {
-            "added": self.added,
-            "updated": self.updated,
-            "unchanged": self.unchanged,
-            "ignored": self.ignored,
-            "rejected": rejected,
-            "fingerprint": self.fingerprint,
-        }
 
 
 @dataclass
@@ -143,7 +91,7 @@ class Collection:
         dim = descriptor.dim
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with _Lock(folder):
+            with WriterLock(folder):
                 name, files = _save_descriptor(folder, descriptor)
                 table = Table.create(folder / "photos-1.lance", as_arrow([], np.empty((0, dim), np.float32), [], dim))
                 sync_tree(folder, set())
@@ -391,7 +339,7 @@ class Collection:
 
         Args:
             paths: files and folders.
-            labels: by path (see :func:`read_labels`).
+            labels: by path (see ``reseen.collections.read_labels``).
             label_from_folder: the name of each photo's folder is its label.
             progress: called with (photos done, photos in all).
 
@@ -699,7 +647,7 @@ class _Writing:
 
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
-        self.lock = _Lock(collection.folder)
+        self.lock = WriterLock(collection.folder)
 
     def __enter__(self) -> None:
         self.lock.__enter__()
@@ -719,27 +667,6 @@ class _Writing:
 
     def __exit__(self, *error: object) -> None:
         self.lock.__exit__(None, None, None)
-
-
-class _Lock:
-    """The writer's lock of a folder: held by this process, not by its children; CollectionLocked at once."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.lock = FileLock(folder / "lock", timeout=0)
-
-    def __enter__(self) -> None:
-        try:
-            self.lock.acquire()
-        except Timeout:
-            raise CollectionLocked(
-                f"{self.folder}: another process is writing to it; try again when it is done"
-            ) from None
-        except OSError as error:
-            raise CollectionError(f"{self.folder}: cannot be written ({error.strerror or error})") from None
-
-    def __exit__(self, *error: object) -> None:
-        self.lock.release()
 
 
 def replace_row(item: _Waiting, row: Row) -> _Waiting:
@@ -782,18 +709,3 @@ def _bytes_of(photo: PhotoLike) -> bytes:
         return read_bytes(photo)
     array = np.asarray(photo)
     return repr((array.shape, str(array.dtype))).encode() + np.ascontiguousarray(array).tobytes()
-
-
-def read_labels(path: PathLike) -> dict[str, str]:
-    """Labels by absolute path from a CSV with a header naming ``path`` and ``label``; paths relative to the file."""
-    file = Path(os.fsdecode(path))
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines)
-            if not {"path", "label"} <= set(reader.fieldnames or ()):
-                raise CollectionError(f"{file}: needs a header with the columns path and label")
-            return {display(os.path.abspath(file.parent / row["path"])): row["label"] for row in reader}
-    except OSError as error:
-        raise CollectionError(f"{file}: cannot be read ({error.strerror})") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CollectionError(f"{file}: not a CSV file ({error})") from None

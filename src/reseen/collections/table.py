@@ -97,6 +97,8 @@ def explained(action: str) -> Iterator[None]:
         if isinstance(error, CollectionError):
             raise
         text = str(error)
+        if "nterrupted" in text and not isinstance(error, FileNotFoundError):
+            raise KeyboardInterrupt from None  # Ctrl-C reached the table's own code first
         full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in text or "os error 28" in text
         if full:
             raise CollectionError(f"the disk is full while {action}; everything acknowledged is safe") from None

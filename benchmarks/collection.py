@@ -1,0 +1,75 @@
+"""How a collection of many photos behaves: opening, exact search, size.
+
+    python benchmarks/collection.py [--photos 100000] [--dim 512]
+
+Vectors are random: what is timed does not depend on what they mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from reseen.collections import Collection, Row
+from reseen.collections.storage import write_head
+from reseen.collections.table import Table, as_arrow, checksum
+
+
+class RandomVectors:
+    """What a collection asks of a descriptor, without a network."""
+
+    name = "random"
+    fingerprint = "0" * 64
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    def save(self, folder: Path) -> Path:
+        """Nothing to keep but a file."""
+        folder.mkdir(parents=True)
+        (folder / "settings.json").write_text("{}")
+        return folder
+
+
+def main() -> None:
+    """Build, open, search."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=int, default=100_000)
+    parser.add_argument("--dim", type=int, default=512)
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((arguments.photos, arguments.dim), dtype=np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = [
+        Row(i, b"/p/%d.jpg" % i, b"/p", b"%d.jpg" % i, f"/p/{i}.jpg", "0" * 64, 1, 1, 1, 1, None, checksum(i, v))
+        for i, v in enumerate(vectors)
+    ]
+    with tempfile.TemporaryDirectory() as place:
+        collection = Collection.create(Path(place) / "c", RandomVectors(arguments.dim))  # type: ignore[arg-type]
+        table = Table.create(
+            collection.folder / "photos-2.lance", as_arrow(rows, vectors, [None] * len(rows), arguments.dim)
+        )
+        write_head(
+            collection.folder,
+            collection.head.next(table=table.folder.name, table_version=table.version, count=len(rows)),
+        )
+        for name in ("first", "again"):
+            start = time.perf_counter()
+            opened = Collection.open(collection.folder)
+            opened.search_vector(vectors[7], 10)
+            print(f"open and search, {name}: {1000 * (time.perf_counter() - start):.0f} ms")
+        times = []
+        for query in vectors[:50]:
+            start = time.perf_counter()
+            assert opened.search_vector(query, 100)[0].score > 0.999
+            times.append(time.perf_counter() - start)
+        print(f"exact search of {len(rows)} x {arguments.dim}, top 100: median {1000 * np.median(times):.1f} ms")
+        print(f"on disk: {opened.info()['bytes'] / 1e6:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

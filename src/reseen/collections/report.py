@@ -1,0 +1,32 @@
+"""What adding photos did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from reseen.errors import PhotoRejected
+
+
+@dataclass
+class Report:
+    """What an ``add`` did: counts, and a reason for every photo that was refused."""
+
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    ignored: int = 0
+    rejected: list[PhotoRejected] = field(default_factory=list)
+    fingerprint: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of ``reseen index --json``."""
+        rejected = [{"path": item.path, "reason": item.reason} for item in self.rejected]
+        return {
+            "added": self.added,
+            "updated": self.updated,
+            "unchanged": self.unchanged,
+            "ignored": self.ignored,
+            "rejected": rejected,
+            "fingerprint": self.fingerprint,
+        }
