@@ -410,7 +410,7 @@ class Descriptor:
 
         ``dtype="float16"`` halves the file; what is loaded from it then has another fingerprint.
         """
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -418,7 +418,7 @@ class Descriptor:
         for name, value in self.tensors().items():
             small = dtype == "float16" and value.dtype.kind == "f" and not name.startswith("projection.")
             tensors[name] = np.ascontiguousarray(value.astype(np.float16) if small else value)
-        save_file(tensors, folder / "weights.safetensors")
+        (folder / "weights.safetensors").write_bytes(save(tensors))  # save_file would hide it from other users
         recipe = replace(
             self.recipe, learned="weights.safetensors", backbone=replace(self.recipe.backbone, weights=None)
         )
