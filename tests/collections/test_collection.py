@@ -88,6 +88,8 @@ def test_labels(museum, tmp_path):
     museum.add(tmp_path / "photos", label_from_folder=True)
     assert set(museum.labels().values()) == {"photos"}
     assert sorted(map(tuple, museum.vectors()[1].tolist())) == sorted(map(tuple, vectors.tolist()))
+    museum.set_labels(dict.fromkeys(museum.labels()))
+    assert museum.labels() == {}
     with pytest.raises(CollectionError, match="no such photo"):
         museum.set_labels({12: "x"})
     table.write_text("file,name\n")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from reseen.collections.encoder import Encoder
@@ -525,8 +526,8 @@ class Collection:
             return
         contents = self._table.full(ids)
         column = contents.schema.get_field_index("label")
-        values = [labels[photo] for photo in contents["id"].to_pylist()]
-        contents = contents.set_column(column, contents.schema.field(column), [values])
+        values = pa.array([labels[photo] for photo in contents["id"].to_pylist()], pa.string())
+        contents = contents.set_column(column, contents.schema.field(column), values)
         self._commit(self._table.changed(ids, contents))
 
     def put_blob(self, name: str, data: bytes) -> None:
