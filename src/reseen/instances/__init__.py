@@ -1,1 +1,17 @@
-"""instances."""
+"""Which object is this? Instances of a collection, no match, and descriptors tuned to it."""
+
+from reseen.instances.calibrate import Calibration, calibrate
+from reseen.instances.gallery import Gallery, instance_average, ranked_average
+from reseen.instances.identify import Identification, Identifier, InstanceHit, identify
+
+__all__ = [
+    "Calibration",
+    "Gallery",
+    "Identification",
+    "Identifier",
+    "InstanceHit",
+    "calibrate",
+    "identify",
+    "instance_average",
+    "ranked_average",
+]

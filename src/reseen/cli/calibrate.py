@@ -1,0 +1,56 @@
+"""``reseen calibrate``: when an answer of ``identify`` is good enough."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reseen.cli import console
+from reseen.cli.opening import opened, progress
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def calibrate(
+        collection: Annotated[str, typer.Argument(help="A collection.")],
+        false_accepts: Annotated[
+            float | None,
+            typer.Option(min=0, max=1, help="Share of unknown objects that may be named. [default: fewest errors]"),
+        ] = None,
+        trials: Annotated[int, typer.Option(min=1, help="Virtual photos to try.")] = 240,
+        seed: Annotated[int, typer.Option(help="Of the virtual photos.")] = 0,
+        force: Annotated[bool, typer.Option("--force", help="Let the same photo stand under two labels.")] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="Print the calibration for programs.")] = False,
+        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
+    ) -> None:
+        """Learn a collection's confidence and no-match threshold from its own photos, and keep them in it.
+
+        Virtual photos of the references are tried with and without their own object in the collection; so are
+        references of objects that have several.
+        """
+        from dataclasses import asdict
+
+        from reseen.instances import Gallery
+        from reseen.instances import calibrate as measure
+
+        held = opened(collection)
+        gallery = Gallery.of(held, force=force)
+        with progress("calibrating", quiet=quiet or as_json) as step:
+            found = measure(held, gallery, trials=trials, false_accepts=false_accepts, seed=seed, progress=step)
+        if as_json:
+            console.emit(asdict(found))
+        elif not quiet:
+            rows = [
+                (f"{p.threshold:.2f}", f"{p.false_accepts:.1%}", f"{p.misses:.1%}")
+                for p in found.curve[:: max(1, len(found.curve) // 20)]
+            ]
+            console.table(("confidence", "false accepts", "misses"), rows)
+            at = found.at_threshold
+            console.note(
+                f"threshold {found.threshold:.2f}: {at.false_accepts:.1%} of unknown objects get an answer, "
+                f"{at.misses:.1%} of known ones get none or a wrong one "
+                f"({found.known} and {found.unknown} trials, {found.instances} instances)"
+            )

@@ -1,0 +1,137 @@
+"""``reseen identify``: which object a photo shows, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reseen.cli import console
+from reseen.cli.opening import opened, progress
+from reseen.cli.search import parse_box
+
+if TYPE_CHECKING:
+    from reseen.collections import Collection
+    from reseen.instances import Calibration, Identification, Identifier
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def identify(
+        collection: Annotated[str, typer.Argument(help="A collection.")],
+        photos: Annotated[list[str], typer.Argument(help="Photos, or folders of photos.", metavar="PHOTO...")],
+        box: Annotated[
+            list[str] | None,
+            typer.Option(help="Part of the photo, X0,Y0,X1,Y1 in its pixels; given once for all, or once a photo."),
+        ] = None,
+        k: Annotated[int, typer.Option("-k", min=1, help="Instances per photo.")] = 5,
+        objects: Annotated[bool, typer.Option("--objects", help="Look for several objects, each with a box.")] = False,
+        references: Annotated[
+            str, typer.Option(help="What stands for an instance: photos, average or ranked.")
+        ] = "photos",
+        threshold: Annotated[
+            float | None, typer.Option(min=0, max=1, help="Least confidence of an answer. [default: calibrated]")
+        ] = None,
+        heat: Annotated[
+            Path | None, typer.Option(help="Folder for pictures of where instances are, and which.")
+        ] = None,
+        force: Annotated[bool, typer.Option("--force", help="Let the same photo stand under two labels.")] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="One JSON object per photo and line.")] = False,
+        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no table.")] = False,
+    ) -> int:
+        """Say which object of a collection each photo shows, or that it shows none of them.
+
+        Labels are the objects; without any label each photo of the collection is an object of its own. The first
+        call calibrates the collection, which takes a minute (see ``reseen calibrate``).
+        """
+        import os
+
+        from reseen.errors import PhotoRejected
+        from reseen.images import walk
+        from reseen.instances import Identifier
+
+        if references not in ("photos", "average", "ranked"):
+            raise typer.BadParameter(f"{references!r} is not photos, average or ranked", param_hint="--references")
+        boxes = [parse_box(text) for text in box or []]
+        held = opened(collection)
+        paths = [os.fsdecode(item.path) for item in walk(photos) if not item.ignored]
+        if len(boxes) not in (0, 1, len(paths)):
+            raise typer.BadParameter(f"{len(boxes)} boxes for {len(paths)} photos: give one, or one a photo")
+
+        def identifying(calibration: Calibration | None = None) -> Identifier:
+            return Identifier(
+                held,
+                references=references,  # type: ignore[arg-type]
+                calibration=calibration,
+                threshold=threshold,
+                force=force,
+            )
+
+        identifier = identifying()
+        if identifier.calibration is None:
+            with progress("calibrating", quiet=quiet or as_json) as step:
+                identifier = identifying(_calibrated(held, identifier, step))
+        answered = 0
+        for place, path in enumerate(paths):
+            part = boxes[place % len(boxes)] if boxes else None
+            try:
+                answer = identifier.identify(path, part, k=k, objects=objects)
+                if heat is not None:
+                    _draw(identifier, path, heat)
+            except PhotoRejected as error:
+                console.note(f"rejected {error}")
+                continue
+            answered += 1
+            if as_json:
+                console.emit(answer.to_json())
+            elif not quiet:
+                _show(answer)
+        return 0 if answered else 1
+
+
+def _calibrated(held: Collection, identifier: Identifier, step: Callable[[int, int], None]) -> Calibration | None:
+    """A calibration measured now and kept where the collection can be written; None when there is nothing to learn."""
+    from reseen.errors import CollectionError
+    from reseen.instances.calibrate import keep, measure
+
+    try:
+        found = measure(held, identifier.photos, progress=step)
+    except CollectionError as error:
+        console.note(f"not calibrated, so every photo gets an answer: {error}")
+        return None
+    try:
+        keep(held, found)
+    except (CollectionError, OSError) as error:
+        console.note(f"the calibration is not kept: {error}")
+    return found
+
+
+def _show(answer: Identification) -> None:
+    """One photo's answer for people."""
+    rows = [
+        (
+            hit.rank,
+            hit.instance,
+            "" if hit.confidence is None else f"{hit.confidence:.0%}",
+            f"{hit.score:.3f}",
+            "" if hit.box is None else ",".join(f"{v:.0f}" for v in hit.box),
+            hit.photos[0] if hit.photos else "",
+        )
+        for hit in answer.hits
+    ]
+    title = f"{answer.query}: no match; the nearest are" if answer.no_match else answer.query
+    console.table(("rank", "instance", "confidence", "score", "box", "photo"), rows, title=title)
+
+
+def _draw(identifier: Identifier, path: str, folder: Path) -> None:
+    """The picture of one photo's heat map and label map."""
+    from reseen.instances.heatmaps import picture, save_picture
+
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{Path(path).stem}.png"
+    save_picture(picture(identifier, path), target)
+    console.note(f"wrote {target}")
