@@ -24,6 +24,8 @@ VERBS = (
     "remove",
     "verify",
     "compact",
+    "evaluate",
+    "compare",
     "train",
     "recipes",
 )

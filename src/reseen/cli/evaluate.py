@@ -1,0 +1,115 @@
+"""``reseen evaluate``: recipes on benchmarks, exactly by their protocols."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reseen.cli import console
+from reseen.cli.opening import progress
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def evaluate(
+        benchmarks: Annotated[
+            list[str],
+            typer.Argument(
+                help="Manifests or their folders, or name:folder (docs/evaluation.md).", metavar="BENCHMARK..."
+            ),
+        ],
+        recipe: Annotated[
+            list[str] | None, typer.Option("--recipe", "-r", help="Recipe or saved descriptor; repeat for more.")
+        ] = None,
+        box: Annotated[
+            str, typer.Option(help="What query boxes mean: crop, relative, tight, padded, activations, whole.")
+        ] = "crop",
+        size: Annotated[
+            int | None, typer.Option(min=32, help="Longest side of photos, instead of the recipe's.")
+        ] = None,
+        scales: Annotated[str | None, typer.Option(help="Scales, instead of the recipe's, e.g. 1,0.7071,0.5.")] = None,
+        expand: Annotated[str | None, typer.Option(help="Query expansion: aqe:N, alpha:N:A.")] = None,
+        dba: Annotated[str | None, typer.Option(help="Database augmentation: uniform:N, rank:N, alpha:N:A.")] = None,
+        rerank: Annotated[str | None, typer.Option(help="Re-ranking: none, auto, or stages joined with +.")] = None,
+        depth: Annotated[int | None, typer.Option(min=1, help="Shortlist that is re-ranked.")] = None,
+        junk: Annotated[str, typer.Option(help="Junk in that shortlist: kept or removed.")] = "kept",
+        distractors: Annotated[
+            list[Path] | None, typer.Option(help="Folder of photos added to every database; repeat for more.")
+        ] = None,
+        pattern: Annotated[
+            str | None, typer.Option(help="Label in file names, for folders:, clicide:, garofou:.")
+        ] = None,
+        partial: Annotated[
+            bool, typer.Option("--partial", help="Take sets whose counts are not the published ones.")
+        ] = False,
+        weights: Annotated[
+            str | None, typer.Option(help="Backbone weights instead of the recipe's: hub, a file.")
+        ] = None,
+        precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+        cache: Annotated[Path | None, typer.Option(help="Folder of kept vectors (default: RESEEN_CACHE).")] = None,
+        to: Annotated[
+            Path | None, typer.Option(help="Write results.json, results.csv, protocol.json and report.html there.")
+        ] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no protocol card.")] = False,
+    ) -> int:
+        """Measure how well recipes find what benchmarks ask for."""
+        from reseen.evaluation import Protocol, VectorCache, load_benchmarks, results
+        from reseen.evaluation import evaluate as measure
+        from reseen.evaluation.protocol import card_lines
+        from reseen.evaluation.variants import open_recipe
+
+        protocol = Protocol(box=box, expand=expand, dba=dba, rerank=rerank, depth=depth, junk=junk)
+        sets = [
+            benchmark
+            for spec in benchmarks
+            for benchmark in load_benchmarks(spec, distractors=distractors or [], partial=partial, pattern=pattern)
+        ]
+        held = VectorCache(cache)
+        runs = []
+        for name in recipe or ["default"]:
+            descriptor = open_recipe(name, size=size, scales=scales, weights=weights, precision=precision)
+            for benchmark in sets:
+                for text in benchmark.notes:
+                    console.note(f"{benchmark.name}: {text}")
+                with progress(f"{descriptor.name} on {benchmark.name}", quiet=quiet) as step:
+                    run = measure(descriptor, benchmark, protocol, cache=held, progress=step).to_json()
+                runs.append(run)
+                if not quiet and not as_json:
+                    console.table(("protocol", ""), card_lines(run["protocol"]))
+        if as_json:
+            console.emit({"runs": runs})
+        else:
+            columns, rows = results.table(runs)
+            console.table(columns, rows, title="mAP (95 % interval) / precision@1, per cent")
+            _extras(runs)
+        if to is not None:
+            from reseen.evaluation.report import write_report
+
+            results.save(to, runs)
+            write_report(to / "report.html", runs)
+            console.note(f"wrote {to / 'report.html'}, results.json, results.csv and protocol.json")
+        return 0
+
+
+def _extras(runs: list[dict[str, object]]) -> None:
+    """Open-set measures and the cost of re-ranking, for people."""
+    from reseen.evaluation.results import percent
+
+    rows = []
+    for run in runs:
+        detection = run["open_set"]
+        if isinstance(detection, dict):
+            found = (percent(value) for value in detection["identified_at"].values())
+            rows.append((run["recipe"], run["benchmark"], percent(detection["auroc"]), *found))
+    if rows:
+        names = ("recipe", "benchmark", "AUROC", "found at 1 % alarms", "at 5 %", "at 10 %")
+        console.table(names, rows, title="queries without a match, by the best score")
+    timed = [run for run in runs if run["milliseconds_per_query"] is not None]
+    if timed:
+        shown = [(run["recipe"], run["benchmark"], f"{run['milliseconds_per_query']:.1f}") for run in timed]
+        console.table(("recipe", "benchmark", "re-ranking, ms a query"), shown)

@@ -1,0 +1,121 @@
+"""The protocol of a run, and the card that says it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import torch
+
+from reseen.descriptor import Descriptor
+from reseen.errors import BenchmarkError
+from reseen.evaluation.benchmark import Benchmark
+
+BOXES = {
+    "crop": "the query's pixels are cropped by the recipe's rule",
+    "relative": "Crop_I: cropped, then the longest side limited to the size times max(crop) / max(photo)",
+    "tight": "Crop_I: cropped, then limited to the size as a photo is",
+    "padded": "Crop_I: the box enlarged by half the receptive field, then as relative",
+    "activations": "Crop_X: the whole photo is seen; cells with their centre in the box scaled to the map stay",
+    "whole": "boxes are ignored, queries are whole photos",
+}
+"""What ``--box`` takes."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a run is made, beside the recipe.
+
+    Attributes:
+        box: one of :data:`BOXES`.
+        expand: query expansion, e.g. ``aqe:10``, or None.
+        dba: database augmentation, e.g. ``alpha:10:3``, or None.
+        rerank: a chain of re-ranking stages, or None.
+        depth: length of the shortlist that is re-ranked; the stages' own when None.
+        junk: ``kept`` in the shortlist that is re-ranked, or ``removed`` from it (some published code does).
+    """
+
+    box: str = "crop"
+    expand: str | None = None
+    dba: str | None = None
+    rerank: str | None = None
+    depth: int | None = None
+    junk: str = "kept"
+
+    def __post_init__(self) -> None:
+        if self.box not in BOXES:
+            raise BenchmarkError(f"box rule {self.box!r} is not known; the known ones are {', '.join(BOXES)}")
+        if self.junk not in ("kept", "removed"):
+            raise BenchmarkError(f"junk {self.junk!r} is neither kept nor removed")
+
+    def crop(self, descriptor: Descriptor) -> str:
+        """The crop rule that the descriptor is asked for."""
+        return descriptor.recipe.images.crop if self.box in ("crop", "whole") else self.box
+
+    def card(self, descriptor: Descriptor, benchmark: Benchmark) -> dict[str, Any]:
+        """Everything that another person needs to make this run again."""
+        recipe = descriptor.recipe
+        settings = recipe.to_dict()
+        crop = self.crop(descriptor)
+        return {
+            "benchmark": benchmark.name,
+            "database": len(benchmark.database),
+            "distractors": benchmark.distractors,
+            "queries": len(benchmark.queries),
+            "unmatched": len(benchmark.unmatched),
+            "truth": benchmark.truth,
+            "recipe": descriptor.name,
+            "fingerprint": descriptor.fingerprint,
+            "dim": descriptor.dim,
+            **descriptor.runtime,
+            "images": settings["images"],
+            "box": BOXES["whole" if self.box == "whole" else crop],
+            "scales": settings["scales"],
+            "backbone": {key: settings["backbone"][key] for key in ("name", "layers")},
+            "head": settings["head"],
+            "projection": settings["projection"],
+            "learned_on": recipe.source or "not said by the recipe",
+            "expansion": self.expand or "none",
+            "database_augmentation": self.dba or "none",
+            "reranking": self.rerank or "none",
+            "junk": "removed before ranks count; "
+            + ("kept in" if self.junk == "kept" else "removed from")
+            + " the shortlist that is re-ranked",
+            "truncation": "the whole database is ranked",
+            "ties": "in the order of the database",
+            "average_precision": "Oxford (trapezoids), divided by all relevant photos",
+            "precision_at": benchmark.precision_rule,
+            "versions": versions(),
+            "notes": list(benchmark.notes),
+        }
+
+
+def versions() -> dict[str, str]:
+    """Of what computes."""
+    return {
+        "reseen": metadata.version("reseen"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def card_lines(card: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A card as (key, value) for people."""
+    lines = []
+    for key, value in card.items():
+        if isinstance(value, Mapping):
+            text = ", ".join(f"{k} {v}" for k, v in value.items())
+        elif isinstance(value, list):
+            text = "; ".join(
+                ", ".join(f"{k} {v}" for k, v in item.items()) if isinstance(item, Mapping) else str(item)
+                for item in value
+            )
+        else:
+            text = str(value)
+        lines.append((key.replace("_", " "), text or "none"))
+    return lines

@@ -1,0 +1,160 @@
+"""One page that shows what happened: the table, curves, differences, and the worst queries with their photos."""
+
+from __future__ import annotations
+
+import base64
+import io
+import itertools
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+from reseen.errors import PhotoRejected
+from reseen.evaluation import results
+from reseen.evaluation.compare import Comparison, compare
+from reseen.evaluation.protocol import card_lines
+from reseen.evaluation.results import Result, percent
+from reseen.images import check_box, load_photo
+
+SIDE = 132
+"""Height of thumbnails, in pixels."""
+WORST, HITS, CHANGED = 12, 8, 10
+
+
+def write_report(path: Path, runs: Sequence[Result], compared: Sequence[tuple[Result, Result]] | None = None) -> None:
+    """Write the page; everything it shows is inside it.
+
+    Args:
+        path: of the page.
+        runs: as ``Run.to_json`` gives them.
+        compared: pairs of runs whose differences are shown; by default each recipe against the first one.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("reseen.evaluation", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["percent"] = percent
+    columns, rows = results.table(runs)
+    pairs = list(compared) if compared is not None else _against_first(runs)
+    thumbnails = lru_cache(None)(thumbnail)
+    page = environment.get_template("report.html.j2").render(
+        columns=columns,
+        rows=rows,
+        runs=[_shown(run, thumbnails) for run in runs],
+        curves=[_curves(name, listed) for name, listed in _by_benchmark(runs).items()],
+        differences=[_difference(compare(a, b)) for a, b in pairs],
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+
+
+def thumbnail(photo: str, box: tuple[float, ...] | None = None) -> str | None:
+    """A photo as a ``data:`` address, only what its box holds; None when it cannot be read."""
+    try:
+        loaded = load_photo(photo, at_least=None if box else 2 * SIDE)
+        pixels = loaded.pixels
+        if box is not None:
+            x0, y0, x1, y1 = check_box((box[0], box[1], box[2], box[3]), loaded.size)
+            sx, sy = pixels.shape[1] / loaded.size[0], pixels.shape[0] / loaded.size[1]
+            pixels = pixels[
+                int(y0 * sy) : max(int(y1 * sy), int(y0 * sy) + 1), int(x0 * sx) : max(int(x1 * sx), int(x0 * sx) + 1)
+            ]
+    except PhotoRejected:
+        return None
+    image = Image.fromarray(pixels)
+    image.thumbnail((2 * SIDE, SIDE))
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
+
+
+def _by_benchmark(runs: Sequence[Result]) -> dict[str, list[Result]]:
+    grouped: dict[str, list[Result]] = {}
+    for run in runs:
+        grouped.setdefault(run["benchmark"], []).append(run)
+    return grouped
+
+
+def _against_first(runs: Sequence[Result]) -> list[tuple[Result, Result]]:
+    return [(listed[0], other) for listed in _by_benchmark(runs).values() for other in listed[1:]]
+
+
+def _shown(run: Result, thumbnails: Any) -> dict[str, Any]:
+    """A run for the page, its worst queries with pictures."""
+    scored = [query for query in run["per_query"] if query["ap"] is not None]
+    worst = sorted(scored, key=lambda query: (query["ap"], query["query"]))[:WORST]
+    return {
+        **run,
+        "headline": results.headline(run),
+        "cell": results.cell(run),
+        "card": card_lines(run["protocol"]),
+        "worst": [
+            {
+                **query,
+                "name": Path(query["query"]).name,
+                "image": thumbnails(query["query"], tuple(query["box"]) if query["box"] else None),
+                "hits": [
+                    {**hit, "name": Path(hit["path"]).name, "image": thumbnails(hit["path"])}
+                    for hit in query["hits"][:HITS]
+                ],
+            }
+            for query in worst
+        ],
+    }
+
+
+def _difference(found: Comparison) -> dict[str, Any]:
+    """A comparison for the page: the queries that changed most, both ways, and a bar for each query."""
+    changed = [entry for entry in found.queries if entry[1] != entry[2]]
+    lost = [entry for entry in changed if entry[2] < entry[1]][:CHANGED]
+    won = [entry for entry in reversed(changed) if entry[2] > entry[1]][:CHANGED]
+    return {
+        "comparison": found,
+        "lost": [(Path(name).name, a, b) for name, a, b in lost],
+        "won": [(Path(name).name, a, b) for name, a, b in won],
+        "bars": _bars([b - a for _, a, b in found.queries]),
+    }
+
+
+def _figure(width: float, height: float) -> Any:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _svg(figure: Any) -> str:
+    import matplotlib
+
+    data = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "reseen", "svg.fonttype": "none"}):
+        figure.savefig(data, format="svg", metadata={"Date": None, "Creator": None})
+    text = data.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _curves(benchmark: str, runs: Sequence[Result]) -> Mapping[str, str]:
+    """Mean interpolated precision by recall, a line per recipe."""
+    figure = _figure(5.2, 3.4)
+    axes = figure.add_subplot()
+    styles = itertools.cycle(("-", "--", "-.", ":"))
+    for run, style in zip(runs, styles, strict=False):
+        values = [np.nan if value is None else value for value in run["curve"]]
+        axes.plot(np.linspace(0, 1, len(values)), values, style, label=run["recipe"])
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision", title=benchmark)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    return {"benchmark": benchmark, "svg": _svg(figure)}
+
+
+def _bars(deltas: Sequence[float]) -> str:
+    figure = _figure(9, 1.8)
+    axes = figure.add_subplot()
+    colours = ["#1a7f37" if delta > 0 else "#c0392b" for delta in deltas]
+    axes.bar(np.arange(len(deltas)), deltas, width=1.0, color=colours)
+    axes.axhline(0, color="#555", linewidth=0.6)
+    axes.set(xlabel="queries, by difference", ylabel="AP", xlim=(-0.5, len(deltas) - 0.5))
+    return _svg(figure)

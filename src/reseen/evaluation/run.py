@@ -1,0 +1,305 @@
+"""Evaluate one descriptor on one benchmark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reseen.descriptor import Descriptor
+from reseen.errors import BenchmarkError
+from reseen.evaluation import metrics
+from reseen.evaluation.benchmark import Benchmark
+from reseen.evaluation.expansion import expand_queries
+from reseen.evaluation.metrics import Positions, Values
+from reseen.evaluation.open_set import OpenSet, open_set
+from reseen.evaluation.protocol import Protocol
+from reseen.evaluation.ranking import Ranked, Truth, rank
+from reseen.evaluation.rerank import Reranker
+from reseen.evaluation.statistics import interval
+from reseen.evaluation.vectors import VectorCache, Vectors, check_vectors
+
+CUTS = (1, 5, 10)
+RECALL_CUTS = (1, 10, 50, 100)
+LEVELS = 21
+"""Points of the precision/recall curve."""
+KEPT = 20
+"""Hits per query that a run remembers."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The result of one recipe on one benchmark; values per query are kept.
+
+    Attributes:
+        recipe, benchmark: names.
+        ap, ap_finite: ``(q,)`` average precision by the Oxford rule and by the finite sum.
+        precision: ``(q,)`` precision at each of :data:`CUTS`.
+        card: the protocol card.
+        queries: one JSON-able object per query, in the benchmark's order.
+        measures: further means: ``map@100``, ``ukb``, ``recall_at``, ``pair_verification``, as they apply.
+        curve: mean interpolated precision at recalls 0, 0.05, ... 1.
+        open_set: detection measures, where there are unmatched queries.
+        seconds_per_photo: of extraction.
+        milliseconds_per_query: of re-ranking; NaN without.
+    """
+
+    recipe: str
+    benchmark: str
+    ap: Values
+    ap_finite: Values
+    precision: dict[int, Values]
+    card: dict[str, Any]
+    queries: tuple[dict[str, Any], ...]
+    measures: dict[str, Any]
+    curve: Values
+    open_set: OpenSet | None
+    seconds_per_photo: float
+    milliseconds_per_query: float = float("nan")
+
+    @property
+    def map(self) -> float:
+        """Mean average precision, 0 to 1."""
+        return metrics.mean(self.ap)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of ``reseen evaluate --json``; rates in 0..1, unknown values None."""
+        return {
+            "recipe": self.recipe,
+            "benchmark": self.benchmark,
+            "queries": len(self.ap),
+            "scored_queries": int((~np.isnan(self.ap)).sum()),
+            "map": _known(self.map),
+            "map_finite": _known(metrics.mean(self.ap_finite)),
+            "precision_at": {str(k): _known(metrics.mean(values)) for k, values in self.precision.items()},
+            "interval": [_known(v) for v in interval(self.ap)],
+            "precision_at_1_interval": [_known(v) for v in interval(self.precision[1])],
+            "seconds_per_photo": _known(self.seconds_per_photo),
+            "milliseconds_per_query": _known(self.milliseconds_per_query),
+            "fingerprint": self.card["fingerprint"],
+            "measures": self.measures,
+            "curve": [_known(v) for v in self.curve],
+            "open_set": self.open_set.to_json() if self.open_set is not None else None,
+            "protocol": self.card,
+            "per_query": list(self.queries),
+        }
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Vectors of a benchmark's photos, checked; unusable distractors are taken out of ``benchmark``."""
+
+    benchmark: Benchmark
+    database: Vectors
+    queries: Vectors
+    unmatched: Vectors
+    seconds_per_photo: float
+
+
+def encode(
+    descriptor: Descriptor,
+    benchmark: Benchmark,
+    protocol: Protocol,
+    cache: VectorCache,
+    *,
+    project: bool = True,
+    progress: Progress | None = None,
+) -> Encoded:
+    """Vectors of database, queries and unmatched queries, from the cache or extracted.
+
+    Raises:
+        BenchmarkError: a photo that the ground truth names cannot be used.
+    """
+    boxes = [None if protocol.box == "whole" else query.box for query in benchmark.queries]
+    photos = [*benchmark.database, *(query.photo for query in benchmark.queries), *benchmark.unmatched]
+    n, q = len(benchmark.database), len(benchmark.queries)
+    found = cache.encode(
+        descriptor,
+        photos,
+        [*[None] * n, *boxes, *[None] * len(benchmark.unmatched)],
+        crop=protocol.crop(descriptor),
+        project=project,
+        progress=progress,
+    )
+    truth_ends = n - benchmark.distractors
+    named = [row for row in found.rejected if row < truth_ends or row >= n]
+    if named:
+        raise BenchmarkError(
+            f"{benchmark.name}: {len(named)} of its photos cannot be used, the first is {found.rejected[named[0]]}"
+        )
+    vectors = found.vectors
+    if found.rejected:
+        kept = np.ones(len(vectors), bool)
+        kept[list(found.rejected)] = False
+        notes = (*benchmark.notes, f"{len(found.rejected)} distractors cannot be used and are left out")
+        benchmark = replace(
+            benchmark,
+            database=tuple(photo for photo, keep in zip(benchmark.database, kept, strict=False) if keep),
+            distractors=benchmark.distractors - len(found.rejected),
+            notes=notes,
+        )
+        vectors, n = vectors[kept], len(benchmark.database)
+    check_vectors(vectors, benchmark.name)
+    return Encoded(benchmark, vectors[:n], vectors[n : n + q], vectors[n + q :], found.seconds_per_photo)
+
+
+def evaluate(
+    descriptor: Descriptor,
+    benchmark: Benchmark,
+    protocol: Protocol | None = None,
+    *,
+    cache: VectorCache | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Encode, expand, rank, re-rank and measure.
+
+    Args:
+        descriptor: fitted.
+        benchmark: see ``load_benchmarks``.
+        protocol: boxes, expansion, re-ranking.
+        cache: where vectors are kept.
+        progress: called with (photos extracted, photos to extract).
+
+    Raises:
+        BenchmarkError: photos or vectors that cannot be used.
+    """
+    protocol, cache = protocol or Protocol(), cache or VectorCache()
+    return score(descriptor, encode(descriptor, benchmark, protocol, cache, progress=progress), protocol, cache)
+
+
+def score(
+    descriptor: Descriptor, encoded: Encoded, protocol: Protocol, cache: VectorCache, *, label: str | None = None
+) -> Run:
+    """Measure vectors that are at hand; ``label`` stands for the recipe's name."""
+    benchmark = encoded.benchmark
+    queries = np.concatenate([encoded.queries, encoded.unmatched])
+    queries, database = expand_queries(queries, encoded.database, expand=protocol.expand, dba=protocol.dba)
+    none = np.zeros(0, np.int64)
+    truth = Truth(
+        [query.positives for query in benchmark.queries] + [none] * len(benchmark.unmatched),
+        [query.junk for query in benchmark.queries] + [none] * len(benchmark.unmatched),
+    )
+    reranker = None
+    if protocol.rerank not in (None, "none"):
+        reranker = Reranker(descriptor, benchmark, protocol, queries, database, cache)
+    depth = reranker.depth if reranker is not None else 0
+    ranked = rank(queries, database, truth, k=KEPT, shortlist=depth, reorder=reranker)
+    q = len(benchmark.queries)
+    positions = Positions(ranked.positions.found[:q], ranked.positions.relevant[:q])
+    precision = {k: metrics.precision_at(positions, k, benchmark.precision_rule) for k in CUTS}
+    ap, finite = metrics.average_precision(positions), metrics.average_precision(positions, "finite")
+    return Run(
+        recipe=label or descriptor.name,
+        benchmark=benchmark.name,
+        ap=ap,
+        ap_finite=finite,
+        precision=precision,
+        card=protocol.card(descriptor, benchmark),
+        queries=tuple(_per_query(benchmark, positions, ranked, ap, finite, precision)),
+        measures=_measures(benchmark, positions, queries, database) | (_costs(reranker) if reranker else {}),
+        curve=precision_recall(positions),
+        open_set=_open_set(benchmark, ranked, q),
+        seconds_per_photo=encoded.seconds_per_photo,
+        milliseconds_per_query=reranker.milliseconds if reranker is not None else float("nan"),
+    )
+
+
+def precision_recall(positions: Positions, levels: int = LEVELS) -> Values:
+    """Mean over queries of the interpolated precision at evenly spaced recalls, ``(levels,)``.
+
+    Interpolated precision at a recall is the highest precision at that recall or above.
+    """
+    curves = []
+    for found, relevant in zip(positions.found, positions.relevant, strict=True):
+        if relevant == 0:
+            continue
+        ranks = found[found != metrics.MISSING]
+        j = np.arange(1, len(ranks) + 1)
+        precision = np.maximum.accumulate((j / (ranks + 1))[::-1])[::-1] if len(ranks) else np.zeros(0)
+        wanted = np.maximum(np.ceil(np.linspace(0, 1, levels) * relevant - 1e-9).astype(int), 1) - 1
+        curves.append([precision[w] if w < len(precision) else 0.0 for w in wanted])
+    return np.mean(curves, axis=0) if curves else np.full(levels, np.nan)
+
+
+def _measures(benchmark: Benchmark, positions: Positions, queries: Vectors, database: Vectors) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "recall_at": {str(k): _known(metrics.mean(metrics.recall_at(positions, k))) for k in RECALL_CUTS},
+        "hit_at": {str(k): _known(metrics.mean(metrics.hit_at(positions, k))) for k in RECALL_CUTS},
+    }
+    if benchmark.measure == "map@100":
+        found["map@100"] = _known(metrics.mean(metrics.average_precision_at(positions, 100)))
+    if benchmark.measure == "ukb":
+        found["ukb"] = _known(metrics.mean(metrics.ukb_score(positions)))
+    if benchmark.pairs is not None:
+        scores = np.einsum("nd,nd->n", queries[benchmark.pairs[:, 0]], database[benchmark.pairs[:, 1]])
+        match = benchmark.pairs[:, 2] == 1
+        if match.any() and not match.all():
+            rates = open_set(scores[match], np.ones(int(match.sum()), bool), scores[~match])
+            found["pair_verification"] = {
+                "auroc": rates.auroc,
+                "true_positive_rate_at": {str(k): v for k, v in rates.identified_at.items()},
+            }
+    return found
+
+
+def _costs(reranker: Reranker) -> dict[str, Any]:
+    return {"rerank_depth": reranker.depth, "rerank_bytes_per_photo": reranker.bytes_per_photo}
+
+
+def _open_set(benchmark: Benchmark, ranked: Ranked, q: int) -> OpenSet | None:
+    if not benchmark.unmatched:
+        return None
+    first = ranked.top[:, 0]
+    matched = [i for i in range(q) if len(benchmark.queries[i].positives)]
+    right = np.array([first[i] in benchmark.queries[i].positives for i in matched], bool)
+    return open_set(ranked.scores[matched, 0], right, ranked.scores[q:, 0])
+
+
+def _per_query(
+    benchmark: Benchmark,
+    positions: Positions,
+    ranked: Ranked,
+    ap: Values,
+    finite: Values,
+    precision: dict[int, Values],
+) -> Sequence[dict[str, Any]]:
+    first = metrics.first_rank(positions)
+    listed = []
+    for i, query in enumerate(benchmark.queries):
+        positives, junk = set(query.positives.tolist()), set(query.junk.tolist())
+        listed.append(
+            {
+                "query": _absolute(query.photo),
+                "box": list(query.box) if query.box is not None else None,
+                "ap": _known(ap[i]),
+                "ap_finite": _known(finite[i]),
+                "precision_at": {str(k): _known(values[i]) for k, values in precision.items()},
+                "relevant": len(positives),
+                "junk": len(junk),
+                "first": int(first[i]),
+                "hits": [
+                    {
+                        "rank": r,
+                        "path": _absolute(benchmark.database[row]),
+                        "score": float(value),
+                        "mark": "positive" if row in positives else "junk" if row in junk else "negative",
+                    }
+                    for r, (row, value) in enumerate(zip(ranked.top[i].tolist(), ranked.scores[i], strict=True), 1)
+                ],
+            }
+        )
+    return listed
+
+
+def _absolute(photo: Path) -> str:
+    return str(photo.absolute())
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
