@@ -90,9 +90,8 @@ def speed(arguments: argparse.Namespace) -> None:
     seconds = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     reference = np.load(place)
     place.unlink()
-    print(
-        f"{len(photos)} photos at {arguments.side} px, {torch.get_num_threads()} threads, bfloat16: {cpu_has_bfloat16()}"
-    )
+    machine = f"{torch.get_num_threads()} threads, bfloat16: {cpu_has_bfloat16()}"
+    print(f"{len(photos)} photos at {arguments.side} px, {machine}")
     print(f"{'way':24s} {'photos/s':>9s} {'times':>6s} {'cosine mean':>12s} {'min':>8s}")
     print(f"{'the usual way':24s} {len(photos) / seconds:9.1f} {1:6.1f}")
     for engine in ("torch", *(["openvino"] if has_openvino() else [])):
@@ -141,10 +140,8 @@ def pooling(arguments: argparse.Namespace) -> None:
         fast = maps.contiguous(memory_format=torch.channels_last)
         for n in (8, 1):
             at_once = best(lambda n=n: rmac(fast[:n]))
-            ratio = loops[n] / at_once
-            print(
-                f"{n} maps of 32 x 24 x 1280: loop {1000 * loops[n]:.1f} ms, at once {1000 * at_once:.1f} ms, {ratio:.1f} times"
-            )
+            line = f"{n} maps of 32 x 24 x 1280: loop {1000 * loops[n]:.1f} ms, at once {1000 * at_once:.1f} ms"
+            print(f"{line}, {loops[n] / at_once:.1f} times")
 
 
 def best(function, repeats: int = 15) -> float:
