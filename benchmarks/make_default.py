@@ -1,15 +1,14 @@
 """Make what ships as the ``default`` descriptor: learn the backbone, then the whitening.
 
-    python benchmarks/make_default.py train --photos DATA --to FIRST --sets distractors landmarks-web --until 250
-    python benchmarks/make_default.py train --photos DATA --to SECOND --start FIRST --steps 150
-    python benchmarks/make_default.py whiten --photos DATA --backbone SECOND --share 0.5
+    python benchmarks/make_default.py train --photos DATA --to RUN --sets distractors landmarks-web --until 200
+    python benchmarks/make_default.py whiten --photos DATA --backbone RUN --share 0.5
 
-``train`` learns from matching pairs without labels: a reference photo (covers, landmarks, unrelated photos, painted
-pictures) and a virtual photo of it; and from pairs of landmark photos that geometry has verified. It goes on
-where it was stopped. The first run leaves three sets out, so that they can be scored on; the second goes on with all.
+``train`` learns from matching pairs without labels: a reference photo (landmarks, unrelated photos, painted pictures)
+and a virtual photo of it; and from pairs of landmark photos that geometry has verified. It goes on where it was
+stopped. The sets that ``--sets`` leaves out can be scored on.
 
-``whiten`` averages the weights with ImageNet's (``--share`` of the learned ones), learns the recipe's projection on the
-reference photos of every set, and writes ``src/reseen/recipes/default.safetensors``.
+``whiten`` averages the weights with ImageNet's (``--share`` of the learned ones), learns the recipe's projection on
+reference photos of different things, and writes ``src/reseen/recipes/default.safetensors``.
 
 No query of any set takes part: phone photos are only scored on.
 """
@@ -48,6 +47,9 @@ from reseen.training.losses import info_nce
 
 Pixels = NDArray[np.uint8]
 
+DISTINCT = ("distractors", "smvs-dvd", "smvs-landmarks")
+"""Sets whose references show different things: whitening learned on many photos of one landmark takes away what
+tells landmarks apart."""
 SETS = ("distractors", "landmarks-web", "paris-sub", "smvs-dvd", "smvs-landmarks")
 KINDS = {"distractors": "other", "smvs-dvd": "cover"}  # the rest are landmarks
 MIX = {"painting": 0.34, "cover": 0.16, "other": 0.25, "landmark": 0.25}
@@ -265,7 +267,7 @@ def whiten(photos: Path, learned: Path | None, share: float) -> Path:
             k: v.half().float() if v.is_floating_point() else v for k, v in descriptor.backbone.state_dict().items()
         }
         descriptor.backbone.load_state_dict(halved)
-    fitted = descriptor.fit([file for name in SETS for file in database(photos, name)])
+    fitted = descriptor.fit([file for name in DISTINCT for file in database(photos, name)])
     tensors = {}
     for name, value in fitted.tensors().items():
         if name.startswith("projection."):
