@@ -24,9 +24,11 @@ import numpy as np
 from reseen.descriptor import Descriptor
 from reseen.descriptor.descriptor import assemble
 from reseen.descriptor.recipes import Recipe, read_recipe
+from reseen.evaluation.benchmarks import load_benchmarks
+from reseen.evaluation.metrics import average_precision, from_scores, precision_at
+from reseen.evaluation.statistics import paired_difference
 from reseen.training import Trainer, TrainingSettings, join
 from reseen.training.datasets import TrainingSet, class_folders, references
-from reseen.training.validation import average_precision
 
 RECIPES = ("siamac-lite0", "siamfv-lite0", "remap-lite0")
 SCORED = ("smvs-dvd", "smvs-landmarks", "paris-sub")
@@ -43,28 +45,13 @@ def training_set(photos: Path, clusters: int | None = None, seed: int = 0) -> Tr
 
 def score(descriptor: Descriptor, manifest: Path) -> tuple[np.ndarray, np.ndarray]:
     """Average precision and precision@1 of each query."""
-    entries = json.loads(manifest.read_text())
-    home = manifest.parent
-    row = {name: i for i, name in enumerate(entries["database"])}
-    database = descriptor.encode([home / name for name in entries["database"]])
-    queries = descriptor.encode([home / q["image"] for q in entries["queries"]], [q["box"] for q in entries["queries"]])
-    precision, first = [], []
-    for vector, query in zip(queries, entries["queries"], strict=True):
-        scores = database @ vector
-        positives = np.array([row[p] for p in query["positives"]])
-        junk = np.array([row[p] for p in query["junk"]], dtype=np.int64)
-        precision.append(average_precision(scores, positives, junk))
-        scores[junk] = -np.inf
-        first.append(float(scores.argmax() in positives))
-    return np.array(precision), np.array(first)
-
-
-def paired_interval(difference: np.ndarray, draws: int = 10_000) -> tuple[float, float]:
-    """95 % interval of the mean difference, by bootstrap over queries."""
-    random = np.random.default_rng(0)
-    means = difference[random.integers(0, len(difference), (draws, len(difference)))].mean(1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
+    benchmark = load_benchmarks(manifest)[0]
+    database = descriptor.encode(list(benchmark.database))
+    queries = descriptor.encode([q.photo for q in benchmark.queries], [q.box for q in benchmark.queries])
+    positions = from_scores(
+        queries @ database.T, [q.positives for q in benchmark.queries], [q.junk for q in benchmark.queries]
+    )
+    return average_precision(positions), precision_at(positions, 1)
 
 
 def start_of(recipe: Recipe) -> Descriptor:
@@ -95,11 +82,12 @@ def compare(label: str, before: Descriptor, after: Descriptor, photos: Path) -> 
         manifest = photos / name / "manifest.json"
         old_ap, old_first = score(before, manifest)
         new_ap, new_first = score(after, manifest)
-        low, high = paired_interval(new_ap - old_ap)
+        difference = paired_difference(old_ap, new_ap)
+        mean, (low, high) = difference.mean, difference.interval
         print(
             f"| {label} | {name} | {100 * old_ap.mean():.1f} / {100 * old_first.mean():.1f} "
             f"| {100 * new_ap.mean():.1f} / {100 * new_first.mean():.1f} "
-            f"| {100 * (new_ap - old_ap).mean():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}] |",
+            f"| {100 * mean:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}] |",
             flush=True,
         )
 

@@ -35,8 +35,8 @@ def train(
     ],
     to: Annotated[Path, typer.Option("--to", help="The run's folder; a stopped run there goes on.")],
     validate: Annotated[
-        Path | None,
-        typer.Option("--validate", help="Benchmark manifest to choose the best epoch by; never score on it."),
+        str | None,
+        typer.Option("--validate", help="Benchmark to choose the best epoch by; never score on it."),
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -56,10 +56,11 @@ def train(
     import torch
 
     from reseen.descriptor import load
+    from reseen.evaluation.benchmarks import load_benchmarks
     from reseen.training import Trainer, TrainingSettings, join, read_training_set
     from reseen.training.distributed import local_device
     from reseen.training.distributed import workers as torchrun
-    from reseen.training.validation import from_manifest
+    from reseen.training.validation import from_benchmark
 
     descriptor = load(recipe, weights=weights)
     settings = TrainingSettings.from_table(changed(descriptor.recipe.training, set_ or []))
@@ -77,7 +78,7 @@ def train(
             training_set,
             to,
             settings=settings,
-            validation=from_manifest(validate) if validate else None,
+            validation=from_benchmark(load_benchmarks(validate)[0]) if validate else None,
             device=torch.device(chosen),
             workers=workers,
             group=group,

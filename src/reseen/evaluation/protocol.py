@@ -14,6 +14,7 @@ import torch
 from reseen.descriptor import Descriptor
 from reseen.errors import BenchmarkError
 from reseen.evaluation.benchmark import Benchmark
+from reseen.evaluation.expansion import check_forms
 
 BOXES = {
     "crop": "the query's pixels are cropped by the recipe's rule",
@@ -51,6 +52,7 @@ class Protocol:
             raise BenchmarkError(f"box rule {self.box!r} is not known; the known ones are {', '.join(BOXES)}")
         if self.junk not in ("kept", "removed"):
             raise BenchmarkError(f"junk {self.junk!r} is neither kept nor removed")
+        check_forms(self.expand, self.dba)
 
     def crop(self, descriptor: Descriptor) -> str:
         """The crop rule that the descriptor is asked for."""

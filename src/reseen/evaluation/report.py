@@ -95,16 +95,21 @@ def _shown(run: Result, thumbnails: Any) -> dict[str, Any]:
         "worst": [
             {
                 **query,
-                "name": Path(query["query"]).name,
+                "name": _short(query["query"]),
                 "image": thumbnails(query["query"], tuple(query["box"]) if query["box"] else None),
                 "hits": [
-                    {**hit, "name": Path(hit["path"]).name, "image": thumbnails(hit["path"])}
+                    {**hit, "name": _short(hit["path"]), "image": thumbnails(hit["path"])}
                     for hit in query["hits"][:HITS]
                 ],
             }
             for query in worst
         ],
     }
+
+
+def _short(path: str) -> str:
+    """A photo's name and its folder."""
+    return "/".join(Path(path).parts[-2:])
 
 
 def _difference(found: Comparison) -> dict[str, Any]:
@@ -114,8 +119,8 @@ def _difference(found: Comparison) -> dict[str, Any]:
     won = [entry for entry in reversed(changed) if entry[2] > entry[1]][:CHANGED]
     return {
         "comparison": found,
-        "lost": [(Path(name).name, a, b) for name, a, b in lost],
-        "won": [(Path(name).name, a, b) for name, a, b in won],
+        "lost": [(_short(name), a, b) for name, a, b in lost],
+        "won": [(_short(name), a, b) for name, a, b in won],
         "bars": _bars([b - a for _, a, b in found.queries]),
     }
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reseen.descriptor import Descriptor
+from reseen.descriptor.allocator import tune_allocator
 from reseen.errors import TrainingError
 from reseen.training.checkpoints import optimizer_tensors, read_state, restore_optimizer, write_state
 from reseen.training.datasets import TrainingSet
@@ -207,6 +208,8 @@ class Trainer:
     def _prepare(self) -> None:
         """The network and the optimizer, new or as the last state left them."""
         self._tell("start")
+        if self.device.type == "cpu":
+            tune_allocator()
         settings = self.settings
         torch.manual_seed(settings.seed)
         backbone, head = copy.deepcopy(self._start.backbone), copy.deepcopy(self._start.head)

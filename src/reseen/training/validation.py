@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reseen.errors import TrainingError
+from reseen.evaluation.benchmark import Benchmark
+from reseen.evaluation.metrics import average_precision, from_scores
 from reseen.training.datasets import TrainingSet
 from reseen.training.views import View
 
@@ -41,27 +41,8 @@ class Validation:
         """mAP, in 0..1, of the vectors that ``encode`` gives (zero rows for photos that cannot be used)."""
         vectors = encode([*self.database, *self.queries])
         database, queries = vectors[: len(self.database)], vectors[len(self.database) :]
-        scores = queries @ database.T
-        found = [
-            average_precision(row, positives, junk)
-            for row, positives, junk in zip(scores, self.positives, self.junk, strict=True)
-        ]
-        return float(np.mean(found))
-
-
-def average_precision(scores: Vectors, positives: NDArray[np.int64], junk: NDArray[np.int64]) -> float:
-    """Oxford's average precision (trapezoids) of one query; ``scores (n,)``, the others rows of it."""
-    wanted = np.zeros(len(scores), bool)
-    wanted[positives] = True
-    ignored = np.zeros(len(scores), bool)
-    ignored[junk] = True
-    order = np.argsort(-scores, kind="stable")
-    order = order[~ignored[order]]
-    ranks = np.flatnonzero(wanted[order])
-    j = np.arange(len(ranks))
-    before = np.where(ranks == 0, 1.0, j / np.maximum(ranks, 1))
-    after = (j + 1) / (ranks + 1)
-    return float(((before + after) / 2).sum() / len(ranks)) if len(ranks) else 0.0
+        positions = from_scores(queries @ database.T, self.positives, self.junk)
+        return float(np.nanmean(average_precision(positions)))
 
 
 def from_set(data: TrainingSet, *, queries: int = 500, seed: int = 0) -> Validation:
@@ -88,30 +69,22 @@ def from_set(data: TrainingSet, *, queries: int = 500, seed: int = 0) -> Validat
     return Validation(data.name, data, database, tuple(views), tuple(positives), tuple(junk))
 
 
-def from_manifest(path: Path) -> Validation:
-    """A benchmark's manifest: its queries (whole photos) against its database."""
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        database, entries = list(manifest["database"]), list(manifest["queries"])
-        row = {name: i for i, name in enumerate(database)}
-        entries = [entry for entry in entries if entry["positives"]]
-        positives = tuple(np.array([row[p] for p in e["positives"]], np.int64) for e in entries)
-        junk = tuple(np.array([row[p] for p in e.get("junk", [])], np.int64) for e in entries)
-        photos = [path.parent / str(name) for name in [*database, *(e["image"] for e in entries)]]
-    except (OSError, UnicodeDecodeError) as error:
-        raise TrainingError(f"{path}: cannot be read ({error})") from None
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise TrainingError(f"{path}: not a benchmark manifest ({error!r})") from None
-    if not entries:
-        raise TrainingError(f"{path}: no query has a positive")
-    name = str(manifest.get("name", path.parent.name))
-    data = TrainingSet(name, tuple(photos), np.arange(len(photos), dtype=np.int64))
-    n = len(database)
+def from_benchmark(benchmark: Benchmark) -> Validation:
+    """A benchmark's queries against its database, all of them as whole photos.
+
+    TrainingError when no query has a positive.
+    """
+    queries = [query for query in benchmark.queries if len(query.positives)]
+    if not queries:
+        raise TrainingError(f"{benchmark.name}: no query has a positive")
+    photos = (*benchmark.database, *(query.photo for query in queries))
+    data = TrainingSet(benchmark.name, photos, np.arange(len(photos), dtype=np.int64))
+    n = len(benchmark.database)
     return Validation(
-        name,
+        benchmark.name,
         data,
         tuple(View(i) for i in range(n)),
-        tuple(View(n + i) for i in range(len(entries))),
-        positives,
-        junk,
+        tuple(View(n + i) for i in range(len(queries))),
+        tuple(query.positives for query in queries),
+        tuple(query.junk for query in queries),
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reseen.errors import TrainingError
+from reseen.errors import TrainingError, UntrustedFile
 from reseen.training.datasets import (
     class_folders,
     google_landmarks,
@@ -163,3 +163,26 @@ def test_specifications(tmp_path):
     assert read_training_set(str(tmp_path)).name.startswith("folders:")
     with pytest.raises(TrainingError, match="KIND one of"):
         read_training_set(str(tmp_path / "none"))
+
+
+def test_the_lists_pickle_is_read_without_running_code(tmp_path):
+    import os
+    import pickle
+
+    cid = "0001aabbccddeeff"
+    touch(tmp_path / "ims", f"{cid[-2:]}/{cid[-4:-2]}/{cid[-6:-4]}/{cid}")
+    table = {"train": {"cids": [cid], "cluster": np.array([5]), "qidxs": [0], "pidxs": [0]}}
+    (tmp_path / "sfm.pkl").write_bytes(pickle.dumps(table))
+    data = read_training_set(f"sfm:{tmp_path / 'sfm.pkl'}")
+    assert data.pairs.tolist() == [[0, 0]]
+
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "evil"),)
+
+    (tmp_path / "sfm.pkl").write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(UntrustedFile):
+        read_training_set(f"sfm:{tmp_path / 'sfm.pkl'}")
+    assert not (tmp_path / "evil").exists()
+    with pytest.raises(TrainingError, match="cannot be read"):
+        read_training_set(f"sfm:{tmp_path / 'none.pkl'}")

@@ -8,7 +8,13 @@ from pathlib import Path
 from reseen.errors import TrainingError
 from reseen.training.datasets.base import Geometry, TrainingSet, from_labels, join
 from reseen.training.datasets.folders import class_folders, references
-from reseen.training.datasets.lists import google_landmarks, labels_file, retrieval_sfm, tuples_file
+from reseen.training.datasets.lists import (
+    google_landmarks,
+    labels_file,
+    retrieval_sfm,
+    retrieval_sfm_file,
+    tuples_file,
+)
 
 __all__ = [
     "KINDS",
@@ -22,6 +28,7 @@ __all__ = [
     "read_training_set",
     "references",
     "retrieval_sfm",
+    "retrieval_sfm_file",
     "tuples_file",
 ]
 
@@ -31,6 +38,7 @@ KINDS: dict[str, Callable[[str], TrainingSet]] = {
     "pairs": tuples_file,
     "labels": labels_file,
     "landmarks": google_landmarks,
+    "sfm": retrieval_sfm_file,
 }
 """Kinds of ``KIND:PATH`` on the command line."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from reseen.errors import TrainingError
+from reseen.safe_pickle import read_pickle
 from reseen.training.datasets.base import TrainingSet, components, from_labels
 
 AnyPath = str | os.PathLike[str]
@@ -143,6 +144,16 @@ def retrieval_sfm(data: dict[str, Any], root: AnyPath, name: str, part: str = "t
     missing = int((~there).sum())
     skipped = (f"{name}: {missing} photos are not below {home}",) if missing else ()
     return TrainingSet(f"sfm:{name}", photos, clusters, pairs=pairs, skipped=skipped).keep(there)
+
+
+def retrieval_sfm_file(path: AnyPath) -> TrainingSet:
+    """:func:`retrieval_sfm` of a list's own ``.pkl``, whose photos are in ``ims`` beside it; no code in it is run."""
+    path = Path(path)
+    try:
+        data = read_pickle(path)
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be read ({error.strerror or error})") from None
+    return retrieval_sfm(data, path.parent / "ims", path.stem)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

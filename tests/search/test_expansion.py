@@ -1,0 +1,110 @@
+"""Expansion against its formulas, one vector at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reseen.search import expansion
+from reseen.search.expansion import alpha_qe, aqe, dba, instance_average, neighbours
+
+
+def unit(rows):
+    return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def database():
+    return unit(np.random.default_rng(0).normal(size=(60, 8)))
+
+
+@pytest.fixture
+def queries():
+    return unit(np.random.default_rng(1).normal(size=(7, 8)))
+
+
+def slow(query, database, n, weight):
+    nearest = sorted(range(len(database)), key=lambda i: -float(query @ database[i]))[:n]
+    total = query.astype(np.float64)
+    for r, i in enumerate(nearest, 1):
+        total = total + weight(float(query @ database[i]), r, n) * database[i]
+    return total / np.linalg.norm(total)
+
+
+def test_alpha_expansion_equals_its_formula(queries, database):
+    found = alpha_qe(queries, database, 5, 3.0)
+    expected = [slow(q, database, 5, lambda s, r, k: max(s, 0) ** 3) for q in queries]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_average_expansion_is_the_mean_with_the_nearest(queries, database):
+    expected = [slow(q, database, 4, lambda s, r, k: 1) for q in queries]
+    np.testing.assert_allclose(aqe(queries, database, 4), expected, atol=1e-6)
+    np.testing.assert_array_equal(aqe(queries, database, 4), alpha_qe(queries, database, 4, 0))
+
+
+@pytest.mark.parametrize(
+    ("kind", "weight"),
+    [
+        ("uniform", lambda s, r, k: 1),
+        ("rank", lambda s, r, k: (k - r + 1) / (k + 1)),
+        ("alpha", lambda s, r, k: max(s, 0) ** 3),
+    ],
+)
+def test_augmentation_leaves_the_vector_itself_out_and_keeps_it_at_weight_1(database, kind, weight):
+    expected = [slow(x, np.delete(database, i, 0), 6, weight) for i, x in enumerate(database)]
+    np.testing.assert_allclose(dba(database, 6, kind), expected, atol=1e-6)
+
+
+def test_blocks_give_what_one_block_gives(monkeypatch, database):
+    whole = dba(database, 5)
+    monkeypatch.setattr(expansion, "BLOCK_BYTES", 1 << 10)
+    np.testing.assert_allclose(dba(database, 5), whole, atol=1e-6)
+
+
+def test_duplicates_are_each_others_neighbours_but_never_their_own(database):
+    twins = np.concatenate([database, database[:1]])
+    rows, scores = neighbours(twins, twins, 1, skip=np.arange(len(twins)))
+    assert rows[0, 0] == 60 and rows[60, 0] == 0
+    assert scores[0, 0] == pytest.approx(1)
+
+
+def test_more_neighbours_than_there_are(queries, database):
+    assert aqe(queries, database[:3], 10).shape == (7, 8)
+    assert dba(database[:2], 10).shape == (2, 8)
+    np.testing.assert_array_equal(dba(database[:1], 10), database[:1])
+
+
+def test_nothing_is_changed_in_place(queries, database):
+    before = database.copy(), queries.copy()
+    dba(database, 5)
+    alpha_qe(queries, database, 5)
+    instance_average(database, np.arange(60) % 7)
+    np.testing.assert_array_equal(database, before[0])
+    np.testing.assert_array_equal(queries, before[1])
+
+
+def test_instances_are_averaged(database):
+    labels = np.array(["a", "b", "a"] * 20)
+    found = instance_average(database, labels)
+    for label in "ab":
+        mine = labels == label
+        np.testing.assert_allclose(found[mine], np.tile(unit(database[mine].mean(0)), (mine.sum(), 1)), atol=1e-6)
+    alone = instance_average(database, np.arange(60))
+    np.testing.assert_allclose(alone, database, atol=1e-6)
+
+
+def test_rank_weighted_averaging_stays_within_the_instance(database):
+    labels = np.arange(60) % 6
+    found = instance_average(database, labels, "rank")
+    for i in (0, 17):
+        others = [j for j in np.flatnonzero(labels == labels[i]) if j != i]
+        expected = slow(database[i], database[others], 9, lambda s, r, k: (k - r + 1) / (k + 1))
+        np.testing.assert_allclose(found[i], expected, atol=1e-6)
+
+
+def test_unknown_weights_and_labels_that_do_not_fit(database):
+    with pytest.raises(ValueError, match="uniform, rank or alpha"):
+        dba(database, 3, "other")
+    with pytest.raises(ValueError, match="labels"):
+        instance_average(database, np.arange(3))
