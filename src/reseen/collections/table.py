@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lance
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -18,9 +19,7 @@ from numpy.typing import NDArray
 from reseen.collections.storage import sync_tree
 from reseen.errors import CollectionDamaged, CollectionError
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it warns of forks, which nothing here does
-    import lance
+warnings.filterwarnings("ignore", message="lance is not fork-safe")  # nothing here uses it in a forked child
 
 Vectors = NDArray[np.float32]
 _MANIFEST_NUMBERS = 2**64 - 1

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from reseen.collections import Collection, Encoder
 from reseen.errors import CollectionDamaged, CollectionError
 from reseen.instances.gallery import Gallery, Rows, Vectors
-from reseen.instances.virtual import PHOTO, Studio, Wish
+from reseen.instances.virtual import PAINTED, PHOTO, Studio, Wish
 from reseen.scenes import VirtualSettings, paint, virtual_photo
 
 Progress = Callable[[int, int], None]
@@ -200,7 +200,7 @@ def virtual_trials(
             yield pixels
         for i in range(strangers):
             shown.append(-1)
-            picture = paint(2000 + i, longest=480).pixels
+            picture = paint(2 * PAINTED + i, longest=480).pixels
             yield virtual_photo(picture, np.random.default_rng((seed, i)), VirtualSettings(size=PHOTO)).pixels
 
     vectors = []
@@ -210,7 +210,7 @@ def virtual_trials(
             progress(len(vectors), len(wishes) + strangers)
     right = np.array(shown, np.int64)
     if (right >= 0).any():
-        yield from _with_and_without(gallery.scores(gallery.similarities(np.stack(vectors))), right)
+        yield from with_and_without(gallery.scores(gallery.similarities(np.stack(vectors))), right)
 
 
 def leave_one_out(gallery: Gallery, most: int) -> Iterator[Trials]:
@@ -221,10 +221,10 @@ def leave_one_out(gallery: Gallery, most: int) -> Iterator[Trials]:
     if len(rows):
         similar = gallery.similarities(gallery.vectors[rows])
         similar[np.arange(len(rows)), rows] = -np.inf
-        yield from _with_and_without(gallery.scores(similar), gallery.instance[rows])
+        yield from with_and_without(gallery.scores(similar), gallery.instance[rows])
 
 
-def _with_and_without(scores: Vectors, right: Rows) -> Iterator[Trials]:
+def with_and_without(scores: Vectors, right: Rows) -> Iterator[Trials]:
     """The photos as they are, and photos of known objects again with their instance taken away."""
     yield Trials(scores, right)
     known = np.flatnonzero(right >= 0)

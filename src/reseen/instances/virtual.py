@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from reseen.collections import Row
 from reseen.errors import PhotoRejected
 from reseen.images import load_photo, ordered_map
-from reseen.scenes import VIRTUAL, VirtualSettings, VisitSettings, mild_view, paint, virtual_photo, visit
+from reseen.scenes import VIRTUAL, VISIT, mild_view, paint, virtual_photo, visit
 
 Pixels = NDArray[np.uint8]
 How = Literal["virtual", "visit", "mild"]
@@ -22,6 +23,10 @@ REFERENCE_SIDE = 640
 """Longest side at which references are kept for virtual photos."""
 PHOTO = (640, 480)
 """Width and height of a virtual photo that is encoded as a query; upright references turn it."""
+PAINTED = 50_000
+"""Number of the first painted picture; lower ones may hang in a painted museum."""
+STRANGERS = 64
+"""Painted pictures that stand behind objects; as many others are things that no collection holds."""
 _KEPT = 600
 _HOWS: tuple[How, ...] = ("virtual", "visit", "mild")
 
@@ -50,7 +55,7 @@ class Studio:
         self.rows, self.seed, self.workers = rows, seed, workers
         self.rejected: dict[int, str] = {}
         self.reference = lru_cache(maxsize=_KEPT)(self._reference)
-        self._painting = lru_cache(maxsize=64)(lambda number: paint(number, longest=320).pixels)
+        self._painting = lru_cache(maxsize=2 * STRANGERS)(lambda number: paint(PAINTED + number, longest=320).pixels)
 
     def _reference(self, row: int) -> Pixels | None:
         """A reference's pixels, or None when it cannot be used."""
@@ -87,11 +92,16 @@ class Studio:
             size = PHOTO if reference.shape[1] >= reference.shape[0] else (PHOTO[1], PHOTO[0])
         if wish.how == "mild":
             return mild_view(reference, rng, size)
-        others = [self._painting(int(number)) for number in rng.integers(0, 64, 2)]
+        others = [self._painting(int(number)) for number in rng.integers(0, STRANGERS, 2)]
         if wish.how == "visit":
-            return visit(reference, rng, VisitSettings(sizes=(size,)), others).pixels
-        settings = VIRTUAL if size == VIRTUAL.size else VirtualSettings(size=size)
-        return virtual_photo(reference, rng, settings, others).pixels
+            return visit(reference, rng, replace(VISIT, sizes=(size,)), others).pixels
+        return virtual_photo(reference, rng, replace(VIRTUAL, size=size), others).pixels
+
+    def stranger(self, number: int, size: tuple[int, int]) -> tuple[Pixels, Pixels]:
+        """A mild view and a virtual photo of a painted picture that no collection holds."""
+        rng = np.random.default_rng((self.seed, 9, number))
+        picture = self._painting(STRANGERS + number % STRANGERS)
+        return mild_view(picture, rng, size), virtual_photo(picture, rng, replace(VIRTUAL, size=size)).pixels
 
     def stream(self, wishes: Iterable[Wish]) -> Iterator[tuple[Wish, Pixels]]:
         """Virtual photos in order, made ahead in threads; those that cannot be made are left out."""

@@ -1,0 +1,127 @@
+"""``reseen adapt``: tune a collection's descriptor to its own photos."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reseen.cli import console
+from reseen.cli.opening import opened
+
+if TYPE_CHECKING:
+    from reseen.instances import Adaptation
+    from reseen.instances.adapt import Event
+
+WORDS = {
+    "measure": "measuring what the descriptor can do",
+    "learn": "learning",
+    "choose": "choosing on held-out photos",
+    "encode": "encoding the collection anew",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def adapt(
+        collection: Annotated[str, typer.Argument(help="A collection.")],
+        minutes: Annotated[float, typer.Option(min=0.1, help="Time for everything.")] = 10.0,
+        validate: Annotated[
+            str | None,
+            typer.Option(help="Benchmark of real photos of its objects (manifest, clicide:FOLDER, ...): scored only."),
+        ] = None,
+        seed: Annotated[int, typer.Option(help="Of every choice.")] = 0,
+        force: Annotated[bool, typer.Option("--force", help="Let the same photo stand under two labels.")] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="Print what it did for programs.")] = False,
+        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
+    ) -> None:
+        """Tune the descriptor of a collection to its own photos, and keep the result only if it gains.
+
+        Learns from virtual photos of the references, chooses and shows its gain on others. Ctrl-C is safe: the
+        collection changes at the end, at once.
+        """
+        from reseen.instances import AdaptSettings
+        from reseen.instances import adapt as run
+
+        held = opened(collection)
+        line = None if quiet or as_json else Line()
+        try:
+            done = run(
+                held,
+                settings=AdaptSettings(minutes=minutes, seed=seed),
+                validate=validate,
+                force=force,
+                progress=line,
+            )
+        finally:
+            if line is not None:
+                line.end()
+        if as_json:
+            console.emit(done.to_json())
+        elif not quiet:
+            _report(done)
+
+
+def _report(done: Adaptation) -> None:
+    """Before and after, for people."""
+    rows = []
+    for name, before in done.before.items():
+        after = done.after[name]
+        rows.append(
+            (
+                f"{after.photos} {name} photos",
+                f"{before.precision:.1%}",
+                f"{after.precision:.1%}",
+                f"{before.reciprocal_rank:.3f}",
+                f"{after.reciprocal_rank:.3f}",
+            )
+        )
+    console.table(("held out", "named rightly before", "after", "1 / rank before", "after"), rows)
+    spent = f"{done.steps} steps, {done.seconds / 60:.1f} minutes"
+    if not done.adapted:
+        console.note(f"nothing was gained: the collection keeps its descriptor ({spent})")
+        return
+    console.note(f"the collection has a new descriptor: {done.share:.0%} tuned weights, {done.projection} ({spent})")
+    if done.calibration is not None:
+        at = done.calibration.at_threshold
+        console.note(
+            f"no match below {done.calibration.threshold:.0%} confidence: {at.false_accepts:.1%} of unknown objects "
+            f"get an answer, {at.misses:.1%} of known ones get none or a wrong one"
+        )
+
+
+class Line:
+    """The live line on stderr; where stderr is no terminal, one line per stage."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._drawn, self._stage = 0.0, ""
+
+    def __call__(self, event: Event) -> None:
+        """Draw an event."""
+        now = time.monotonic()
+        new = event.stage != self._stage
+        if not new and (not self._live or now - self._drawn < 0.2):
+            return
+        self._drawn, self._stage = now, event.stage
+        detail = ""
+        if event.loss is not None:
+            detail = f", {event.done} of {event.total} s, loss {event.loss:.3f}"
+        elif event.total:
+            detail = f", {event.done} of {event.total}"
+        text = f"{WORDS[event.stage]}{detail}; {event.spent / 60:.1f} of {event.allowed / 60:.1f} minutes"
+        if self._live:
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+        else:
+            console.note(text)
+
+    def end(self) -> None:
+        """Clear the live line."""
+        if self._live:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
