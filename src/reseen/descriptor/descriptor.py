@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reseen.backbones import Backbone, create_backbone, read_tensors
-from reseen.descriptor.engines import Engine, EngineName, Precision, make_engine
+from reseen.descriptor.engines import Engine, EngineName, Precision, make_engine, pick_engine
 from reseen.descriptor.pipeline import (
     Mapped,
     Plan,
@@ -130,8 +130,8 @@ class Descriptor:
     @property
     def runtime(self) -> dict[str, str]:
         """Engine, precision and device that :meth:`encode` uses, e.g. for the key of a cache."""
-        engine = self._engine
-        return {"engine": engine.name, "precision": engine.precision, "device": str(engine.device)}
+        engine, precision, device = pick_engine(self.backbone, **self._asked)
+        return {"engine": engine, "precision": precision, "device": str(device)}
 
     @cached_property
     def _engine(self) -> Engine:

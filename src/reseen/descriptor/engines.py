@@ -41,6 +41,27 @@ def pick_precision(precision: Precision, device: torch.device) -> Literal["float
     return "bfloat16" if fast else "float32"
 
 
+def pick_engine(
+    backbone: Backbone,
+    *,
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
+    device: str | torch.device | None = None,
+) -> tuple[EngineName, Literal["float32", "bfloat16"], torch.device]:
+    """Engine, precision and device that run ``backbone`` best on this machine; nothing is made yet.
+
+    ReseenError when what was asked for is not here.
+    """
+    where = pick_device(device)
+    if engine == "auto":
+        engine = "openvino" if where.type == "cpu" and has_openvino() and convertible(backbone) else "torch"
+    if engine == "openvino" and not has_openvino():
+        raise ReseenError("the openvino engine needs OpenVINO: pip install 'reseen[fast]'")
+    if engine == "openvino" and where.type != "cpu":
+        raise ReseenError(f"the openvino engine runs on the CPU, not on {where}")
+    return engine, pick_precision(precision, where), where
+
+
 def make_engine(
     backbone: Backbone,
     *,
@@ -49,18 +70,11 @@ def make_engine(
     device: str | torch.device | None = None,
     threads: int | None = None,
 ) -> Engine:
-    """What runs ``backbone`` best on this machine; ReseenError when what was asked for is not here."""
-    where = pick_device(device)
-    if engine == "auto":
-        engine = "openvino" if where.type == "cpu" and has_openvino() and convertible(backbone) else "torch"
-    kind = pick_precision(precision, where)
+    """What :func:`pick_engine` names, ready to run."""
+    name, kind, where = pick_engine(backbone, engine=engine, precision=precision, device=device)
     if where.type == "cpu":
         tune_allocator()
-    if engine == "openvino":
-        if not has_openvino():
-            raise ReseenError("the openvino engine needs OpenVINO: pip install 'reseen[fast]'")
-        if where.type != "cpu":
-            raise ReseenError(f"the openvino engine runs on the CPU, not on {where}")
+    if name == "openvino":
         return OpenVinoEngine(backbone, kind, threads)
     return TorchEngine(backbone, kind, where)
 
