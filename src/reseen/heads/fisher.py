@@ -8,9 +8,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from reseen.errors import NotFitted, RecipeError
+from reseen.errors import RecipeError
 from reseen.heads.base import EPS, Head, register
-from reseen.heads.codebooks import local_features, sample_features
+from reseen.heads.codebooks import local_features, mixture, sample_features
 
 Posterior = Literal["full", "printed"]
 
@@ -126,18 +126,10 @@ class Fisher(Head):
 
     def fit(self, maps: Iterable[tuple[Sequence[Tensor], Tensor | None]], *, seed: int = 0) -> Fisher:
         """Learn the mixture by EM from a sample of the local features (SIAM-FV Section 4.1)."""
-        from sklearn.mixture import GaussianMixture
-
-        x = sample_features(maps, self.sample, seed)
-        if len(x) < self.k:
-            raise NotFitted(f"a mixture of {self.k} Gaussians needs as many local features, there are {len(x)}")
-        floor = max(EPS, 1e-3 * float(x.var(0, unbiased=False).mean()))
-        mixture = GaussianMixture(
-            self.k, covariance_type="diag", reg_covar=floor, max_iter=60, tol=1e-3, random_state=seed
-        ).fit(x.double().numpy())
+        weights, means, sigmas = mixture(sample_features(maps, self.sample, seed), self.k, seed)
         with torch.no_grad():
-            self.logits.copy_(torch.from_numpy(mixture.weights_).clamp_min(EPS).log())
-            self.means.copy_(torch.from_numpy(mixture.means_))
-            self.log_sigmas.copy_(0.5 * torch.from_numpy(mixture.covariances_).log())
+            self.logits.copy_(weights.clamp_min(EPS).log())
+            self.means.copy_(means)
+            self.log_sigmas.copy_(sigmas.log())
             self.learned.fill_(True)
         return self

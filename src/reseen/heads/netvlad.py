@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from reseen.errors import NotFitted, RecipeError
 from reseen.heads.base import EPS, Head, l2, register
-from reseen.heads.codebooks import local_features, sample_features
+from reseen.heads.codebooks import kmeans, local_features, sample_features
 
 RATIO = 100.0
 """How much larger the first soft assignment is than the second, in the mean, at the start (its Appendix A)."""
@@ -74,14 +73,10 @@ class NetVLAD(Head):
 
     def fit(self, maps: Iterable[tuple[Sequence[Tensor], Tensor | None]], *, seed: int = 0) -> NetVLAD:
         """Centres by k-means; the assignment starts as ``2 a c`` and ``-a |c|^2`` with a chosen by :data:`RATIO`."""
-        import faiss
-
         x = l2(sample_features(maps, self.sample, seed))
-        if len(x) < max(2, self.k):
-            raise NotFitted(f"{self.k} clusters need as many local features, there are {len(x)}")
-        means = faiss.Kmeans(x.shape[1], self.k, niter=25, seed=seed, min_points_per_centroid=1, verbose=False)
-        means.train(x.numpy())
-        centres = torch.from_numpy(np.array(means.centroids, np.float32))
+        if len(x) < 2:
+            raise NotFitted(f"{self.k} clusters need at least 2 local features, there are {len(x)}; add photos")
+        centres = kmeans(x, self.k, seed)
         gap = 0.0
         if self.k > 1:
             nearest = torch.cdist(x, centres).square().topk(2, largest=False).values
