@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reseen.descriptor.recipes import Recipe, read_recipe, recipe_path
+from reseen.heads.selective import Selective
 from reseen.projections import create_projection
 
 
@@ -44,6 +45,8 @@ def _dim(recipe: Recipe) -> int | None:
         for key in ("dim", "fc", "local"):
             if table.get(key):
                 return int(table[key])
+    if recipe.head["kind"] == "selective":
+        return Selective.size(**{key: value for key, value in recipe.head.items() if key != "kind"})
     channels = {"head": 1280, "blocks.6": 320}
     if recipe.backbone.name == "efficientnet-lite0" and len(recipe.backbone.layers) == 1:
         return channels.get(recipe.backbone.layers[0])

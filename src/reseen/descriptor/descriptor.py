@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -64,6 +64,9 @@ class Maps:
     pixels_size: tuple[int, int]
     valid: Tensor | None = None
     rejected: PhotoRejected | None = None
+
+
+Item = TypeVar("Item", Encoded, Maps)
 
 
 class Descriptor:
@@ -376,14 +379,36 @@ class Descriptor:
         *,
         seed: int = 0,
         progress: Progress | None = None,
+        rejected: Callable[[int, PhotoRejected], None] | None = None,
     ) -> Descriptor:
         """A copy whose head (codebooks) and projection are learned from ``photos``; bad photos are left out.
 
-        ``pairs (m, 2)`` are rows of ``photos`` that show the same thing, for projections that need them.
+        Memory holds the sample of local features that the head keeps, then one vector per photo.
+
+        Args:
+            photos: what to learn from.
+            pairs: ``(m, 2)`` rows of ``photos`` that show the same thing, for projections that need them.
+            seed: of samples and codebooks.
+            progress: called with (done, all), from 0 again for the projection.
+            rejected: called with the place and the reason of a photo that cannot be used, once per pass.
+
+        Raises:
+            NotFitted: the photos that can be used are too few.
         """
+        seen = len(photos)
+
+        def usable(stream: Iterable[Item]) -> Iterator[Item]:
+            for item in stream:
+                if item.rejected is None:
+                    yield item
+                elif rejected is not None:
+                    rejected(item.index, item.rejected)
+                if progress is not None:
+                    progress(item.index + 1, seen)
+
         head = copy.deepcopy(self.head)
         if not head.fitted:
-            maps = (m for m in self.maps(photos) if m.rejected is None)
+            maps = usable(self.maps(photos))
             head.fit(
                 (([m[None] for m in item.maps], item.valid[None] if item.valid is not None else None) for item in maps),
                 seed=seed,
@@ -391,18 +416,18 @@ class Descriptor:
         fitted = self.replace(head=head)
         if self.projection is None:
             return fitted
-        rows, kept = [], []
-        for item in fitted.stream(photos, project=False, progress=progress):
-            if item.vector is not None:
-                kept.append(item.index)
-                rows.append(item.vector)
-        if not rows:
+        vectors = np.empty((seen, head.dim), np.float32)
+        kept: list[int] = []
+        for item in usable(fitted.stream(photos, project=False)):
+            vectors[len(kept)] = item.vector
+            kept.append(item.index)
+        if not kept:
             raise NotFitted("no photo could be used to learn from")
         if pairs is not None:
             position = {index: row for row, index in enumerate(kept)}
-            usable = [[position[a], position[b]] for a, b in pairs.tolist() if a in position and b in position]
-            pairs = np.asarray(usable, np.int64).reshape(-1, 2)
-        projection = copy.deepcopy(self.projection).fit(np.stack(rows), pairs)
+            usable_pairs = [[position[a], position[b]] for a, b in pairs.tolist() if a in position and b in position]
+            pairs = np.asarray(usable_pairs, np.int64).reshape(-1, 2)
+        projection = copy.deepcopy(self.projection).fit(vectors[: len(kept)], pairs)
         return fitted.replace(projection=projection)
 
     def save(self, folder: str | os.PathLike[str], *, dtype: str = "float32") -> Path:
@@ -517,6 +542,11 @@ def _projection(recipe: Recipe) -> Projection | None:
 
 
 def _restore(module: torch.nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    own = module.state_dict()
+    for key in tensors:
+        if key in own and own[key].shape != tensors[key].shape:
+            shapes = f"{tuple(tensors[key].shape)} instead of {tuple(own[key].shape)}"
+            raise RecipeError(f"recipe {name!r}: its weights do not fit its settings ({key!r} is {shapes})")
     result = module.load_state_dict(dict(tensors), strict=False)
     missing = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]
     if missing or result.unexpected_keys:

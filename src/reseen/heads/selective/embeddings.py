@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, cast
+from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from reseen.errors import RecipeError, ReseenError
 from reseen.heads.base import l2
-
-
-def kmeans(x: Tensor, k: int, seed: int) -> Tensor:
-    """Centroids ``(k, d)`` of rows ``(n, d)``; ReseenError when there are fewer rows than centroids."""
-    import faiss
-
-    if len(x) < k:
-        raise ReseenError(f"{k} centroids need at least {k} features, {len(x)} were given; add photos")
-    model = faiss.Kmeans(x.shape[1], k, niter=25, seed=seed, min_points_per_centroid=1)
-    model.train(np.ascontiguousarray(x.cpu().numpy(), dtype=np.float32))
-    return torch.from_numpy(np.array(model.centroids, dtype=np.float32))
+from reseen.heads.codebooks import kmeans, mixture
+from reseen.heads.fisher import posteriors
+from reseen.heads.selective.local import principal_axes
 
 
 def vlad(x: Tensor, centroids: Tensor) -> Tensor:
@@ -31,15 +22,9 @@ def vlad(x: Tensor, centroids: Tensor) -> Tensor:
     return (hot[..., None] * (x[..., None, :] - centroids)).flatten(-2)
 
 
-def posterior(x: Tensor, weights: Tensor, means: Tensor, sigmas: Tensor) -> Tensor:
-    """Posterior of each diagonal Gaussian: ``(..., d)`` -> ``(..., k)``."""
-    z = (x[..., None, :] - means) / sigmas
-    return (weights.log() - sigmas.log().sum(-1) - 0.5 * z.square().sum(-1)).softmax(-1)
-
-
 def fisher(x: Tensor, weights: Tensor, means: Tensor, sigmas: Tensor) -> Tensor:
     """Gradients by means, then by variances, Eq. 4: ``(..., d)`` -> ``(..., 2 k d)``."""
-    p = (posterior(x, weights, means, sigmas) / weights.sqrt())[..., None]
+    p = (posteriors(x, weights, means, sigmas) / weights.sqrt())[..., None]
     z = (x[..., None, :] - means) / sigmas
     return torch.cat([(p * z).flatten(-2), (p * (z.square() - 1) / math.sqrt(2)).flatten(-2)], -1)
 
@@ -53,15 +38,18 @@ def coefficients(x: Tensor, centroids: Tensor, mu: float = 0.01) -> Tensor:
     """F-FAemb's coefficients, which sum to 1: ``(..., d)`` -> ``(..., k)``.
 
     The minimum of ``1/2 |B g - x|^2 + mu/2 |g|^2 sum_j |x - c_j|_1^3`` under ``sum g = 1``, B the
-    centroids as columns; one eigendecomposition of ``B^T B`` serves every feature.
+    centroids as columns; one eigendecomposition of ``B^T B`` serves every feature. It is solved in float64, for
+    centroids that all but depend on each other.
     """
-    values, vectors = torch.linalg.eigh(centroids @ centroids.T)
-    a = (x[..., None, :] - centroids).abs().sum(-1).pow(3).sum(-1, keepdim=True)
-    inverse = (values.clamp_min(0) + mu * a).clamp_min(1e-8).reciprocal()
+    y, b = x.double(), centroids.double()
+    values, vectors = torch.linalg.eigh(b @ b.T)
+    a = (y[..., None, :] - b).abs().sum(-1).pow(3).sum(-1, keepdim=True)
+    inverse = (values.clamp_min(0) + mu * a).clamp_min(1e-12).reciprocal()
     ones = vectors.sum(0)
-    fit = (x @ centroids.T) @ vectors
+    fit = (y @ b.T) @ vectors
     lam = ((ones * inverse * fit).sum(-1, keepdim=True) - 1) / (ones.square() * inverse).sum(-1, keepdim=True)
-    return cast(Tensor, (inverse * (fit - lam * ones)) @ vectors.T)
+    gamma: Tensor = (inverse * (fit - lam * ones)) @ vectors.T
+    return gamma.to(x.dtype)
 
 
 def ffaemb(x: Tensor, centroids: Tensor, mu: float = 0.01, *, unit: bool = True) -> Tensor:
@@ -88,9 +76,24 @@ class Embedding(nn.Module):
             raise RecipeError(f"embedding {self.kind!r} has nothing left: {k} x {d} is too small")
         self.d, self.k, self.dim = d, k, dim
 
-    def fit(self, x: Tensor, seed: int = 0) -> Embedding:
-        """Learn the codebook from features ``(n, d)``; ReseenError when they are too few."""
+    @classmethod
+    def size(cls, d: int, k: int) -> int:
+        """``dim`` for local features of d dimensions and k centroids (Tables 2 and 4)."""
         raise NotImplementedError
+
+    def fit(self, x: Tensor, seed: int = 0) -> Embedding:
+        """Learn the codebook from features ``(n, d)``; NotFitted when they are too few."""
+        raise NotImplementedError
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The equation alone: ``(..., d)`` -> ``(..., its own dimensions)``."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., d)`` -> ``(..., dim)``; ReseenError for features of another dimension."""
+        if x.shape[-1] != self.d:
+            raise ReseenError(f"this {self.kind!r} codebook was made for {self.d} dimensions, not {x.shape[-1]}")
+        return self.embed(x)
 
 
 class VLAD(Embedding):
@@ -100,15 +103,20 @@ class VLAD(Embedding):
     centroids: Tensor
 
     def __init__(self, d: int, k: int) -> None:
-        super().__init__(d, k, d * k)
+        super().__init__(d, k, self.size(d, k))
         self.register_buffer("centroids", torch.zeros(k, d))
+
+    @classmethod
+    def size(cls, d: int, k: int) -> int:
+        """``k d``."""
+        return k * d
 
     def fit(self, x: Tensor, seed: int = 0) -> VLAD:
         """K-means."""
         self.centroids.copy_(kmeans(x, self.k, seed))
         return self
 
-    def forward(self, x: Tensor) -> Tensor:
+    def embed(self, x: Tensor) -> Tensor:
         """``(..., d)`` -> ``(..., k d)``."""
         return vlad(x, self.centroids)
 
@@ -122,30 +130,37 @@ class FV(Embedding):
     sigmas: Tensor
 
     def __init__(self, d: int, k: int) -> None:
-        super().__init__(d, k, 2 * d * k)
+        super().__init__(d, k, self.size(d, k))
         self.register_buffer("weights", torch.full((k,), 1 / k))
         self.register_buffer("means", torch.zeros(k, d))
         self.register_buffer("sigmas", torch.ones(k, d))
 
+    @classmethod
+    def size(cls, d: int, k: int) -> int:
+        """``2 k d``."""
+        return 2 * k * d
+
     def fit(self, x: Tensor, seed: int = 0) -> FV:
         """Expectation maximisation of a diagonal mixture."""
-        from sklearn.mixture import GaussianMixture
-
-        if len(x) < self.k:
-            raise ReseenError(f"{self.k} Gaussians need at least {self.k} features, {len(x)} were given")
-        model = GaussianMixture(self.k, covariance_type="diag", random_state=seed).fit(x.cpu().double().numpy())
-        self.weights.copy_(torch.from_numpy(model.weights_))
-        self.means.copy_(torch.from_numpy(model.means_))
-        self.sigmas.copy_(torch.from_numpy(np.sqrt(model.covariances_)))
+        for buffer, value in zip((self.weights, self.means, self.sigmas), mixture(x, self.k, seed), strict=True):
+            buffer.copy_(value)
         return self
 
-    def forward(self, x: Tensor) -> Tensor:
+    def embed(self, x: Tensor) -> Tensor:
         """``(..., d)`` -> ``(..., 2 k d)``."""
         return fisher(x, self.weights, self.means, self.sigmas)
 
 
 class _Whitened(Embedding):
-    """K-means, an embedding, then centring, whitening, truncation of the first axes and L2."""
+    """K-means, an embedding, then centring, whitening, truncation of the first axes and L2.
+
+    Args:
+        d: dimensions of a local feature.
+        k: centroids.
+        raw: dimensions of the embedding before truncation.
+        dropped: axes of largest variance that are left out.
+        floored: so many smallest eigenvalues are set to the largest among them.
+    """
 
     centroids: Tensor
     mean: Tensor
@@ -158,41 +173,34 @@ class _Whitened(Embedding):
         self.register_buffer("mean", torch.zeros(raw))
         self.register_buffer("axes", torch.zeros(raw - dropped, raw))
 
-    def embed(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
-
     def fit(self, x: Tensor, seed: int = 0) -> _Whitened:
         """K-means, then the whitening of the embedded features, smallest eigenvalues floored."""
         self.centroids.copy_(kmeans(x, self.k, seed))
-        raw = len(self.mean)
-        count, total = 0, torch.zeros(raw, dtype=torch.float64, device=x.device)
-        products = torch.zeros(raw, raw, dtype=torch.float64, device=x.device)
-        for block in torch.split(x, 2048):
-            embedded = self.embed(block)
-            count += len(block)
-            total += embedded.sum(0, dtype=torch.float64)
-            products += (embedded.T @ embedded).double()
-        mean = total / count
-        values, vectors = torch.linalg.eigh(products / count - mean.outer(mean))
-        values, vectors = values.flip(0), vectors.T.flip(0)
-        floor = values[-min(self.floored, raw)].clamp_min(1e-6 * values[0].clamp_min(1e-12))
-        scale = values.clamp_min(floor).rsqrt()
+        mean, values, axes = principal_axes(self.embed(block) for block in torch.split(x, 2048))
+        floor = values[-min(self.floored, len(values))].clamp_min(1e-6 * values[0].clamp_min(1e-12))
         self.mean.copy_(mean)
-        self.axes.copy_((vectors * scale[:, None])[self.dropped :])
+        self.axes.copy_(axes[self.dropped :])
+        self.axes.mul_(values[self.dropped :].clamp_min(floor).rsqrt()[:, None].float())
         return self
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(..., d)`` -> ``(..., dim)``, unit length."""
-        return l2((self.embed(x) - self.mean) @ self.axes.T)
+        """``(..., d)`` -> ``(..., dim)``, unit length; ReseenError for features of another dimension."""
+        return l2((super().forward(x) - self.mean) @ self.axes.T)
 
 
 class TEmb(_Whitened):
-    """See :func:`triangulate`; drops the first 128 axes, floors the last 33 eigenvalues."""
+    """See :func:`triangulate`; drops the first 128 axes, floors the last 33 eigenvalues (published code)."""
 
     kind = "temb"
+    DROPPED = 128
 
-    def __init__(self, d: int, k: int, dropped: int = 128) -> None:
-        super().__init__(d, k, d * k, dropped, 33)
+    def __init__(self, d: int, k: int) -> None:
+        super().__init__(d, k, k * d, self.DROPPED, 33)
+
+    @classmethod
+    def size(cls, d: int, k: int) -> int:
+        """``k d - 128``."""
+        return k * d - cls.DROPPED
 
     def embed(self, x: Tensor) -> Tensor:
         """``(..., d)`` -> ``(..., k d)``."""
@@ -200,7 +208,12 @@ class TEmb(_Whitened):
 
 
 class FFAemb(_Whitened):
-    """See :func:`ffaemb`; drops the first d (d + 1) axes, floors the last 129 eigenvalues."""
+    """See :func:`ffaemb`; drops the first d (d + 1) axes, floors the last 129 eigenvalues (published code).
+
+    Args:
+        d, k: see :class:`Embedding`.
+        unit: whether residuals are made unit length, as the published code does; Eq. 7 does not.
+    """
 
     kind = "faemb"
 
@@ -208,23 +221,16 @@ class FFAemb(_Whitened):
         super().__init__(d, k, k * d * (d + 1) // 2, d * (d + 1), 129)
         self.unit = unit
 
+    @classmethod
+    def size(cls, d: int, k: int) -> int:
+        """``(k - 2) d (d + 1) / 2``."""
+        return (k - 2) * d * (d + 1) // 2
+
     def embed(self, x: Tensor) -> Tensor:
-        """``(..., d)`` -> ``(..., k d(d+1)/2)``."""
+        """``(..., d)`` -> ``(..., k d (d + 1) / 2)``."""
         return ffaemb(x, self.centroids, unit=self.unit)
 
 
 EMBEDDINGS: dict[str, type[VLAD] | type[FV] | type[TEmb] | type[FFAemb]] = {
     cls.kind: cls for cls in (VLAD, FV, TEmb, FFAemb)
 }
-
-__all__ = [
-    "EMBEDDINGS",
-    "Embedding",
-    "coefficients",
-    "ffaemb",
-    "fisher",
-    "kmeans",
-    "posterior",
-    "triangulate",
-    "vlad",
-]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from reseen.errors import NotFitted, RecipeError, ReseenError
 from reseen.heads.base import Head, register
+from reseen.heads.codebooks import reservoir
 from reseen.heads.pooling import Signed
 from reseen.heads.selective.aggregation import Aggregation, aggregate
 from reseen.heads.selective.embeddings import EMBEDDINGS
@@ -74,6 +75,11 @@ class Selective(Head):
             self.photo_task = sift_points
         self._add_fc()
 
+    @staticmethod
+    def size(d: int = 64, k: int = 66, embedding: str = "temb", **others: Any) -> int:
+        """:attr:`raw_dim` of a head with these settings, found out without making it."""
+        return EMBEDDINGS[embedding].size(d, k)
+
     @property
     def raw_dim(self) -> int:
         """Dimensions of the embedding (Tables 2 and 4)."""
@@ -114,24 +120,15 @@ class Selective(Head):
 
     @torch.no_grad()
     def fit(self, maps: Iterable[tuple[Sequence[Tensor], Tensor | None]], *, seed: int = 0) -> Selective:
-        """Learn PCA and codebook from a uniform sample of at most ``sample`` selected features.
+        """Learn PCA, then codebook, from a seeded uniform sample of at most ``sample`` selected features."""
 
-        Each feature draws a random key and the smallest stay, so memory is bounded.
-        """
-        generator = torch.Generator().manual_seed(seed)
-        kept, keys = torch.empty(0, self.channels[0]), torch.empty(0, dtype=torch.float64)
-        for batch, valid in maps:
-            x, mask = self.local_features(batch, valid)
-            new = x[mask].cpu()
-            kept = torch.cat([kept, new])
-            keys = torch.cat([keys, torch.rand(len(new), generator=generator, dtype=torch.float64)])
-            if len(keys) > self.sample:
-                keys, smallest = keys.topk(self.sample, largest=False, sorted=False)
-                kept = kept[smallest]
-        if len(kept) == 0:
-            raise ReseenError("no local features to learn from: no photo could be used")
-        device = self.pca.mean.device
-        kept = kept.to(device)
-        self.embedding.fit(self.pca.fit(kept)(kept), seed)
+        def selected() -> Iterator[Tensor]:
+            for batch, valid in maps:
+                x, kept = self.local_features(batch, valid)
+                yield x[kept]
+
+        x = reservoir(selected(), self.sample, seed).to(self.pca.mean.device)
+        x = self.pca.fit(x)(x)
+        self.embedding.fit(x, seed)
         self.learned.fill_(True)
         return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -9,12 +11,25 @@ from reseen.errors import RecipeError
 from reseen.heads.base import l2
 
 
-def principal_axes(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows ``(n, d)`` -> mean ``(d,)``, eigenvalues ``(d,)`` descending and axes (rows), float64."""
-    x = x.double()
-    mean = x.mean(0)
-    values, vectors = torch.linalg.eigh((x - mean).T @ (x - mean) / max(len(x) - 1, 1))
-    return mean, values.flip(0).clamp_min(0), vectors.T.flip(0)
+def principal_axes(blocks: Iterable[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Blocks of rows ``(n, d)`` -> mean ``(d,)``, eigenvalues ``(d,)`` descending and axes (rows), float64.
+
+    The blocks are taken one by one: memory is that of one block and the covariance.
+    """
+    count, total, products = 0, torch.zeros(0), torch.zeros(0)
+    for block in blocks:
+        if not count:
+            pivot = block.mean(0)
+            total = torch.zeros_like(pivot, dtype=torch.float64)
+            products = total.new_zeros(len(pivot), len(pivot))
+        centred = block - pivot
+        count += len(block)
+        total += centred.sum(0, dtype=torch.float64)
+        products += centred.T @ centred
+    shift = total / count
+    covariance = products.div_(count).sub_(shift.outer(shift))
+    values, vectors = torch.linalg.eigh(covariance)
+    return pivot.double() + shift, values.flip(0).clamp_min(0), vectors.T.flip(0)
 
 
 class LocalPCA(nn.Module):
@@ -32,7 +47,7 @@ class LocalPCA(nn.Module):
 
     def fit(self, x: Tensor) -> LocalPCA:
         """Learn from local features ``(n, C)``."""
-        mean, _, axes = principal_axes(x)
+        mean, _, axes = principal_axes(torch.split(x, 8192))
         self.mean.copy_(mean)
         self.axes.copy_(axes[: len(self.axes)])
         return self
