@@ -29,6 +29,8 @@ VERBS = (
     "adapt",
     "evaluate",
     "compare",
+    "ablate",
+    "fit",
     "train",
     "recipes",
 )

@@ -542,12 +542,11 @@ def _projection(recipe: Recipe) -> Projection | None:
 
 
 def _restore(module: torch.nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
-    own = module.state_dict()
-    for key in tensors:
-        if key in own and own[key].shape != tensors[key].shape:
-            shapes = f"{tuple(tensors[key].shape)} instead of {tuple(own[key].shape)}"
-            raise RecipeError(f"recipe {name!r}: its weights do not fit its settings ({key!r} is {shapes})")
-    result = module.load_state_dict(dict(tensors), strict=False)
+    try:
+        result = module.load_state_dict(dict(tensors), strict=False)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()
+        raise RecipeError(f"recipe {name!r}: its weights do not fit its settings ({first})") from None
     missing = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]
     if missing or result.unexpected_keys:
         first = (missing + list(result.unexpected_keys))[0]

@@ -1,0 +1,108 @@
+"""``reseen fit``: learn what a recipe needs from photos, without training the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reseen.cli import console
+from reseen.cli.opening import progress
+
+if TYPE_CHECKING:
+    from reseen.descriptor import Descriptor
+    from reseen.errors import PhotoRejected
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(fit)
+
+
+def fit(
+    recipe: Annotated[str, typer.Argument(help="Recipe, .toml file or saved descriptor.")],
+    photos: Annotated[list[str], typer.Argument(help="Photos and folders of photos to learn from: any, unlabelled.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder for the descriptor; used like a recipe's name.")],
+    network: Annotated[
+        str | None,
+        typer.Option(help="Recipe or saved descriptor whose network is used instead: a fine-tuned one, say."),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Backbone weights instead of the recipe's: hub, random, a file.")
+    ] = None,
+    most: Annotated[int, typer.Option(min=1, help="Photos to learn from at most, drawn at random.")] = 5000,
+    seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a report for programs.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
+) -> None:
+    """Learn a recipe's codebooks and projection from photos.
+
+    Nothing is trained by gradients (`reseen train` does that). Learn from photos other than those that will be
+    evaluated. The photos of the collection itself are fine for its own use.
+    """
+    if network is not None and weights is not None:
+        raise typer.BadParameter("--network and --weights exclude each other", param_hint="--network")
+    if to.exists() and not (to.is_dir() and ((to / "settings.json").is_file() or not any(to.iterdir()))):
+        raise typer.BadParameter(f"{to} holds something else; name a new folder", param_hint="--to")
+    descriptor = opened(recipe, network, weights)
+    chosen, found = sample(photos, most, seed)
+    refused: dict[int, PhotoRejected] = {}
+    with progress("learning", quiet=quiet or as_json) as step:
+        fitted = descriptor.fit(chosen, seed=seed, progress=step, rejected=refused.__setitem__)
+    fitted.save(to)
+    reasons = [refused[index] for index in sorted(refused)]
+    if as_json:
+        console.emit(
+            {
+                "descriptor": str(to.resolve()),
+                "fingerprint": fitted.fingerprint,
+                "dim": fitted.dim,
+                "found": found,
+                "photos": len(chosen) - len(refused),
+                "rejected": [{"path": error.path, "reason": error.reason} for error in reasons],
+            }
+        )
+    elif not quiet:
+        for error in reasons:
+            console.note(f"rejected {error}")
+        console.note(
+            f"learned from {len(chosen) - len(refused)} of {found} photos; {fitted.dim} dimensions in {to} "
+            "(use it like a recipe's name)"
+        )
+
+
+def opened(recipe: str, network: str | None, weights: str | None) -> Descriptor:
+    """The recipe's descriptor, on another's network where one is named; RecipeError when it cannot be fitted."""
+    from reseen.descriptor import load
+    from reseen.descriptor.borrow import borrow_network
+    from reseen.errors import RecipeError
+
+    if network is None:
+        descriptor = load(recipe, weights=weights)
+    else:
+        descriptor = borrow_network(load(recipe, weights="random").recipe, load(network))
+    kinds = [step["kind"] for step in descriptor.recipe.projection]
+    paired = [kind for kind in kinds if kind in ("lw", "lda")]
+    if paired:
+        raise RecipeError(f"{recipe}: its projection {paired[0]!r} learns from matching pairs; use `reseen train`")
+    if descriptor.head.fitted and not kinds:
+        raise RecipeError(f"{recipe}: there is nothing to learn from photos; use it as it is")
+    return descriptor
+
+
+def sample(photos: list[str], most: int, seed: int) -> tuple[list[str], int]:
+    """At most ``most`` photos of files and folders in their order, and how many there are."""
+    import os
+    import random
+
+    from reseen.errors import PhotoRejected
+    from reseen.images import walk
+
+    found = [os.fsdecode(item.path) for item in walk(photos) if not item.ignored]
+    if not found:
+        raise PhotoRejected(", ".join(photos), "there are no photos here")
+    if len(found) <= most:
+        return found, len(found)
+    chosen = sorted(random.Random(seed).sample(range(len(found)), most))
+    return [found[i] for i in chosen], len(found)
