@@ -1,11 +1,13 @@
 """Projections against closed forms on data with a known solution."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from reseen.errors import NotFitted, RecipeError
 from reseen.projections import LDA, LW, PCA, RN, Chain, Power, Truncate, create_projection, l2_rows
-from reseen.projections.moments import moments
+from reseen.projections.moments import class_scatter, moments
 
 RNG = np.random.default_rng(11)
 
@@ -167,3 +169,106 @@ def test_bad_vectors_and_names_are_refused():
         create_projection("whitening")
     with pytest.raises(RecipeError, match="dims"):
         create_projection("pca", dims=4)
+
+
+def test_the_papers_learned_whitening_equals_all_non_matching_pairs_one_by_one():
+    x, pairs = paired(30, 3, np.eye(3) * 0.4, np.diag([3.0, 2, 1]))
+    ours = LW(form="paper").fit(x, pairs)
+    matching = {frozenset(pair) for pair in pairs.tolist()}
+    d = x.astype(np.float64)
+    same = np.array([d[i] - d[j] for i, j in pairs])
+    other = np.array(
+        [d[i] - d[j] for i in range(60) for j in range(60) if i != j and frozenset((i, j)) not in matching]
+    )
+    values, vectors = np.linalg.eigh(same.T @ same / len(same))
+    root = vectors @ np.diag(values**-0.5) @ vectors.T
+    _, axes = np.linalg.eigh(root @ (other.T @ other / len(other)) @ root)
+    expected = axes[:, ::-1].T @ root
+    signs = np.sign((expected * ours.matrix_).sum(1, keepdims=True))
+    np.testing.assert_allclose(ours.matrix_, signs * expected, atol=1e-4)
+
+
+def classes(count, size, d, spread=0.5):
+    centres = RNG.standard_normal((count, d)) * np.linspace(2, 0.5, d)
+    x = np.repeat(centres, size, 0) + spread * RNG.standard_normal((count * size, d)) * np.linspace(0.5, 1.5, d)
+    rows = np.arange(count * size).reshape(count, size)
+    pairs = np.concatenate([np.stack([rows[:, i], rows[:, i + 1]], 1) for i in range(size - 1)])
+    return x.astype(np.float32), pairs, np.repeat(np.arange(count), size)
+
+
+def test_lda_finds_the_directions_of_scikit_learn():
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    x, pairs, labels = classes(12, 25, 5)
+    ours = LDA().fit(x, pairs)
+    theirs = LinearDiscriminantAnalysis(solver="eigen").fit(x, labels).scalings_[:, :5].T
+    cosine = np.abs((ours.matrix_ * theirs).sum(1))
+    cosine /= np.linalg.norm(ours.matrix_, axis=1) * np.linalg.norm(theirs, axis=1)
+    np.testing.assert_allclose(cosine, 1, atol=1e-5)
+    white = (x - ours.mean_) @ ours.matrix_.T
+    np.testing.assert_allclose(np.cov(white.T, bias=True), np.eye(5), atol=1e-3)
+
+
+def test_photos_without_a_match_take_no_part_in_lda():
+    x, pairs, _ = classes(10, 4, 3)
+    strangers = np.concatenate([x, np.full((5, 3), 50, np.float32)])
+    np.testing.assert_allclose(LDA().fit(strangers, pairs).matrix_, LDA().fit(x, pairs).matrix_, atol=1e-6)
+
+
+@pytest.mark.parametrize("block", [7, 40, 10_000])
+def test_scatter_within_classes_in_blocks_equals_one_class_after_the_other(monkeypatch, block):
+    monkeypatch.setattr("reseen.projections.moments.BLOCK", block)
+    labels = np.repeat([3, 0, 8, 5], [30, 2, 9, 100])
+    x = RNG.standard_normal((141, 4)).astype(np.float32) + labels[:, None]
+    order = RNG.permutation(141)
+    expected = sum((labels == c).sum() * np.cov(x[labels == c].T.astype(np.float64), bias=True) for c in set(labels))
+    found = class_scatter(x[order], np.arange(141), labels[order])
+    np.testing.assert_allclose(found, expected / 141, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "projection",
+    [PCA(dim=3), LW(), LW(form="paper"), LDA(), RN(), Chain([PCA(power=0), Power(), LW(dim=2)])],
+    ids=lambda p: p.kind,
+)
+def test_a_stream_and_a_file_teach_what_an_array_does(tmp_path, projection):
+    x, pairs, _ = classes(30, 4, 4)
+    np.save(tmp_path / "x.npy", x)
+    expected = projection.fit(x, pairs).transform(x)
+    for source in (iter(np.array_split(x, 7)), np.load(tmp_path / "x.npy", mmap_mode="r")):
+        again = create_projection(projection.kind, **projection.settings()).fit(source, pairs)
+        np.testing.assert_allclose(again.transform(x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["pca", "lw", "lda"])
+def test_learning_takes_the_memory_of_some_blocks_not_of_the_vectors(tmp_path, kind):
+    n, d = 150_000, 32
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (n, d))
+    for start in range(0, n, 10_000):
+        x[start : start + 10_000] = RNG.standard_normal((10_000, d))
+    rows = np.load(tmp_path / "x.npy", mmap_mode="r")
+    pairs = np.stack([np.arange(0, 20_000), np.arange(20_000, 40_000)], 1) if kind != "pca" else None
+    tracemalloc.start()
+    try:
+        create_projection(kind).fit(rows, pairs)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.75 * rows.nbytes  # float64 copies alone would be twice the vectors
+
+
+def test_fewer_pairs_than_dimensions_work_with_shrinkage_and_warn(caplog):
+    x, pairs = paired(6, 20, np.eye(20), np.eye(20))
+    for projection in (LW(dim=5, shrinkage=0.3), LDA(dim=5, shrinkage=0.3)):
+        assert np.isfinite(projection.fit(x, pairs).transform(x)).all()
+        assert f"{projection.kind} of 20 dimensions from" in caplog.text
+    assert "positive definite" not in caplog.text
+
+
+def test_pairs_that_name_no_row_are_refused():
+    x, pairs = paired(6, 3, np.eye(3), np.eye(3))
+    for wrong in (pairs + 7, pairs - 1, pairs[:, :1]):
+        with pytest.raises(ValueError, match="pairs must be"):
+            LW().fit(x, wrong)
+    with pytest.raises(ValueError, match="no vectors"):
+        LW().fit(iter([]), pairs)

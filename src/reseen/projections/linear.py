@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from reseen.errors import NotFitted
 from reseen.projections.base import Pairs, Projection, Vectors, register
-from reseen.projections.moments import Float64, moments, shrink
+from reseen.projections.moments import (
+    Float64,
+    chosen,
+    class_scatter,
+    indexable,
+    moments,
+    pair_scatter,
+    shrink,
+)
 
 log = logging.getLogger(__name__)
 
@@ -119,20 +127,14 @@ class PCA(_Linear):
         return self._keep(found.mean, rows * np.maximum(values, floor)[:, None] ** (-self.power / 2))
 
 
-def _within(X: Vectors, pairs: Pairs | None, kind: str) -> tuple[Float64, Pairs]:
-    """Scatter of the differences of matching pairs, divided by their number; ValueError without pairs."""
+def _matching(X: Vectors, pairs: Pairs | None, kind: str) -> Pairs:
+    """The pairs, checked; ValueError without any, or when they name rows that do not exist."""
     if pairs is None or len(pairs) == 0:
         raise ValueError(f"projection {kind!r} learns from matching pairs: none were given")
     pairs = np.asarray(pairs, np.int64)
     if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.min() < 0 or pairs.max() >= len(X):
         raise ValueError(f"pairs must be (m, 2) rows of the {len(X)} vectors")
-    d = X.shape[1]
-    scatter = np.zeros((d, d))
-    for start in range(0, len(pairs), 8192):
-        part = pairs[start : start + 8192]
-        difference = X[part[:, 0]].astype(np.float64) - X[part[:, 1]]
-        scatter += difference.T @ difference
-    return scatter / len(pairs), pairs
+    return pairs
 
 
 def _cholesky(scatter: Float64, kind: str) -> Float64:
@@ -151,13 +153,6 @@ def _cholesky(scatter: Float64, kind: str) -> Float64:
         return factor
 
 
-def _all(X: Vectors | Iterable[Vectors]) -> Vectors:
-    rows = X if isinstance(X, np.ndarray) else np.concatenate(list(X))
-    if rows.ndim != 2 or not np.isfinite(rows).all():
-        raise ValueError("vectors must be (n, d) and finite")
-    return rows
-
-
 @register
 class LW(_Linear):
     """Learned whitening from matching pairs (siaMAC, Section 4.2, after Mikolajczyk and Matas).
@@ -168,6 +163,8 @@ class LW(_Linear):
             of non-matching differences; what the authors' code does) or ``paper`` (mean of all vectors,
             differences of all non-matching pairs; for vectors of n photos their scatter is twice the covariance).
         shrinkage: 0..1, of the scatter of matching pairs; a few hundred pairs need some.
+
+    Learned in flat memory from an array that may be memory-mapped, or from a stream.
     """
 
     kind = "lw"
@@ -184,23 +181,24 @@ class LW(_Linear):
 
     def fit(self, X: Vectors | Iterable[Vectors], pairs: Pairs | None = None) -> Self:
         """See :meth:`Projection.fit`; ValueError without pairs."""
-        rows = _all(X)
-        self._dimensions(rows.shape[1])
-        within, pairs = _within(rows, pairs, self.kind)
-        within = shrink(within, self.shrinkage)
-        all_moments = moments(rows)
+        rows = indexable(X)
+        d = rows.shape[1]
+        self._dimensions(d)
+        pairs = _matching(rows, pairs, self.kind)
+        if len(pairs) < d:
+            log.warning("lw of %d dimensions from %d pairs: it needs shrinkage", d, len(pairs))
+        every = moments(rows)
+        within = pair_scatter(rows, pairs)
         if self.form == "published":
-            mean = moments(rows[pairs[:, 0]]).mean
-            shift = all_moments.mean - mean
-            between = all_moments.covariance + np.outer(shift, shift)
+            mean = moments(chosen(rows, pairs[:, 0])).mean
+            shift = every.mean - mean
+            between = every.covariance + np.outer(shift, shift)
         else:
-            mean = all_moments.mean
+            mean = every.mean
             n, m = len(rows), len(pairs)
             # over all ordered pairs the differences scatter as 2 n^2 C; the matching ones are taken out
-            between = (2 * n * n * all_moments.covariance - 2 * m * _within(rows, pairs, self.kind)[0]) / max(
-                n * n - n - 2 * m, 1
-            )
-        inverse = np.linalg.inv(_cholesky(within, self.kind))
+            between = (2 * n * n * every.covariance - 2 * m * within) / max(n * n - n - 2 * m, 1)
+        inverse = np.linalg.inv(_cholesky(shrink(within, self.shrinkage), self.kind))
         _, directions = principal(inverse @ between @ inverse.T)
         return self._keep(mean, directions @ inverse)
 
@@ -209,8 +207,9 @@ class LW(_Linear):
 class LDA(_Linear):
     """Linear discriminant analysis on classes, then whitening (SIAM-FV, Section 3).
 
-    Classes are the connected groups of the matching pairs. The within-class scatter is whitened, the
-    directions of largest between-class scatter are kept, and the total scatter along them is whitened.
+    Classes are the connected groups of the matching pairs; photos without a match take no part. The within-class
+    scatter is whitened, the directions of largest between-class scatter are kept, and the total scatter along them is
+    whitened. Learned in flat memory from an array that may be memory-mapped, or from a stream.
     """
 
     kind = "lda"
@@ -220,21 +219,19 @@ class LDA(_Linear):
         from scipy.sparse import coo_matrix
         from scipy.sparse.csgraph import connected_components
 
-        rows = _all(X)
-        self._dimensions(rows.shape[1])
-        _, pairs = _within(rows, pairs, self.kind)
+        rows = indexable(X)
+        d = rows.shape[1]
+        self._dimensions(d)
+        pairs = _matching(rows, pairs, self.kind)
         links = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (len(rows), len(rows)))
-        _, labels = connected_components(links, directed=False)
-        paired = np.bincount(labels)[labels] > 1
-        x = rows[paired].astype(np.float64)
-        _, groups, counts = np.unique(labels[paired], return_inverse=True, return_counts=True)
-        centres = np.zeros((len(counts), x.shape[1]))
-        np.add.at(centres, groups, x)
-        centres /= counts[:, None]
-        mean = x.mean(0)
-        spread = x - centres[groups]
-        within = shrink(spread.T @ spread / len(x), self.shrinkage)
-        between = (centres - mean).T @ ((centres - mean) * (counts / len(x))[:, None])
-        inverse = np.linalg.inv(_cholesky(within, self.kind))
+        count, found = connected_components(links, directed=False)
+        labels = np.asarray(found, np.int64)
+        paired = np.flatnonzero(np.bincount(labels, minlength=count)[labels] > 1)
+        if len(paired) - len(np.unique(labels[paired])) < d:
+            log.warning("lda of %d dimensions from %d vectors in classes: it needs shrinkage", d, len(paired))
+        total = moments(chosen(rows, paired))
+        within = class_scatter(rows, paired, labels[paired])
+        between = total.covariance - within
+        inverse = np.linalg.inv(_cholesky(shrink(within, self.shrinkage), self.kind))
         values, directions = principal(inverse @ between @ inverse.T)
-        return self._keep(mean, (directions / np.sqrt(1 + values)[:, None]) @ inverse)
+        return self._keep(total.mean, (directions / np.sqrt(1 + values)[:, None]) @ inverse)

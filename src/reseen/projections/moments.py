@@ -1,16 +1,18 @@
-"""Mean and covariance of more rows than memory holds, accumulated in float64."""
+"""Mean, covariance and scatters of more rows than memory holds, accumulated in float64."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.projections.base import Vectors
+from reseen.projections.base import Pairs, Vectors
 
 Float64 = NDArray[np.float64]
+Ints = NDArray[np.int64]
 BLOCK = 8192
 
 
@@ -54,6 +56,64 @@ def moments(X: Vectors | Iterable[Vectors]) -> Moments:
         raise ValueError("there are no vectors to learn from")
     shift = total / count
     return Moments(count, pivot + shift, second / count - np.outer(shift, shift))
+
+
+def indexable(X: Vectors | Iterable[Vectors]) -> Vectors:
+    """Rows that pairs can name: an array as it is, a stream by way of a temporary file that is mapped to memory.
+
+    ValueError for a stream without rows, or of rows of several widths.
+    """
+    if isinstance(X, np.ndarray):
+        if X.ndim != 2:
+            raise ValueError(f"vectors must be (n, d), not {X.shape}")
+        return X
+    with tempfile.TemporaryFile() as file:
+        width, count = 0, 0
+        for block in blocks(X):
+            np.asarray(block, np.float32).tofile(file)
+            width, count = block.shape[1], count + len(block)
+        if count == 0:
+            raise ValueError("there are no vectors to learn from")
+        file.flush()
+        return np.memmap(file, np.float32, "r", shape=(count, width))
+
+
+def chosen(X: Vectors, rows: Ints) -> Iterator[Vectors]:
+    """``X[rows]``, block by block."""
+    for start in range(0, len(rows), BLOCK):
+        yield X[rows[start : start + BLOCK]]
+
+
+def pair_scatter(X: Vectors, pairs: Pairs) -> Float64:
+    """``(d, d)`` mean of ``(a - b)(a - b)^T`` over the pairs ``(m, 2)`` of rows of ``X``."""
+    scatter = np.zeros((X.shape[1], X.shape[1]))
+    for start in range(0, len(pairs), BLOCK):
+        part = pairs[start : start + BLOCK]
+        difference = X[part[:, 0]].astype(np.float64) - X[part[:, 1]]
+        scatter += difference.T @ difference
+    return scatter / len(pairs)
+
+
+def class_scatter(X: Vectors, rows: Ints, classes: Ints) -> Float64:
+    """``(d, d)`` mean of ``(x - c)(x - c)^T`` over ``X[rows]``, c the centre of the row's class ``(n,)``."""
+    order = np.argsort(classes, kind="stable")
+    rows = rows[order]
+    _, starts, counts = np.unique(classes[order], return_index=True, return_counts=True)
+    scatter = np.zeros((X.shape[1], X.shape[1]))
+    # classes in groups of about one block; one that is larger than a block passes in several
+    group = np.cumsum(counts) // BLOCK
+    edges = np.flatnonzero(np.diff(group, prepend=-1))
+    for first, last in zip(edges, [*edges[1:], len(counts)], strict=True):
+        begin, end = starts[first], starts[last - 1] + counts[last - 1]
+        if end - begin > 2 * BLOCK:
+            for start, count in zip(starts[first:last], counts[first:last], strict=True):
+                scatter += count * moments(chosen(X, rows[start : start + count])).covariance
+            continue
+        x = X[rows[begin:end]].astype(np.float64)
+        centres = np.add.reduceat(x, starts[first:last] - begin, axis=0) / counts[first:last, None]
+        x -= np.repeat(centres, counts[first:last], axis=0)
+        scatter += x.T @ x
+    return scatter / len(rows)
 
 
 def shrink(covariance: Float64, amount: float) -> Float64:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from reseen.errors import NotFitted
 from reseen.projections.base import Pairs, Projection, Vectors, create_projection, register
 from reseen.projections.linear import l2_rows, principal
-from reseen.projections.moments import moments
+from reseen.projections.moments import BLOCK, indexable, moments
 
 
 class _Fixed(Projection):
@@ -163,10 +163,18 @@ class Chain(Projection):
 
     def fit(self, X: Vectors | Iterable[Vectors], pairs: Pairs | None = None) -> Self:
         """See :meth:`Projection.fit`."""
-        rows = X if isinstance(X, np.ndarray) else np.concatenate(list(X))
-        for step in self.steps:
-            rows = step.fit(rows, pairs).transform(rows)
+        rows = indexable(X)
+        for i, step in enumerate(self.steps):
+            step.fit(rows if i == 0 else self._passed(rows, i), pairs)
         return self
+
+    def _passed(self, rows: Vectors, count: int) -> Iterator[Vectors]:
+        """What the first ``count`` steps make of the rows, block by block."""
+        for start in range(0, len(rows), BLOCK):
+            block = rows[start : start + BLOCK]
+            for step in self.steps[:count]:
+                block = step.transform(block)
+            yield block
 
     def transform(self, X: Vectors) -> Vectors:
         """See :meth:`Projection.transform`."""
