@@ -196,7 +196,8 @@ def pick(rng: np.random.Generator, choices: Sequence[Pixels]) -> Pixels:
 
 def trimmed(pixels: Pixels, tolerance: int = 8) -> Pixels:
     """``pixels`` without a margin of one colour; as they are when less than a fifth of a side would stay."""
-    margin = np.abs(pixels.astype(np.int16) - pixels[0, 0].astype(np.int16)).max(2) <= tolerance
+    corner = pixels[0, 0].astype(np.int16)
+    margin = cv2.inRange(pixels, np.maximum(corner - tolerance, 0), np.minimum(corner + tolerance, 255)) > 0
     rows, columns = (np.flatnonzero(~margin.all(axis)) for axis in (1, 0))
     height, width = pixels.shape[:2]
     if len(rows) < height / 5 or len(columns) < width / 5:
