@@ -33,6 +33,10 @@ def load(name: str, folder: Path, *, partial: bool = False) -> list[Benchmark]:
             (different if wrong else matching).extend((folder / names[0], folder / other) for other in names[1:])
     if not matching:
         raise BenchmarkError(f"{folder}: no matching_pairs*.txt with pairs in it")
+    both = set(matching) & set(different)
+    if both:
+        first, second = min(both)
+        raise BenchmarkError(f"{folder}: {first.name} and {second.name} are listed as both matching and non-matching")
     queries = sorted({first for first, _ in matching + different})
     asked = set(queries)
     listed = {second for _, second in matching + different}

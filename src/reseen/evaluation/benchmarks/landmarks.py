@@ -28,7 +28,7 @@ def load(name: str, folder: Path, *, partial: bool = False) -> list[Benchmark]:
     stems = sorted(index)
     row = {stem: i for i, stem in enumerate(stems)}
     database = [index[stem] for stem in stems]
-    notes = check_count(name, len(stems), COUNT, "index photos", partial=partial)
+    notes = check_count(name, len(stems), COUNT, what="index photos", partial=partial)
     halves: dict[str, tuple[list[Query], list[Path]]] = {}
     with solutions[-1].open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
