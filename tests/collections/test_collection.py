@@ -127,7 +127,7 @@ def test_ids_are_the_same_in_another_collection_and_fit_63_bits(museum, tmp_path
 
 
 def test_an_id_is_never_given_to_another_photo(museum, monkeypatch):
-    import reseen.collections.collection as module
+    import reseen.collections.writing as module
 
     taken = museum.photos()[0].id
     real = module.hashlib.blake2b
@@ -142,7 +142,7 @@ def test_an_id_is_never_given_to_another_photo(museum, monkeypatch):
             return self.value
 
     monkeypatch.setattr(module.hashlib, "blake2b", Colliding)
-    assert museum._new_id(b"s", b"r", set()) != taken
+    assert module._new_id(b"s", b"r", {taken}) != taken
     assert len(calls) == 2
 
 

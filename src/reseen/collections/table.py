@@ -21,6 +21,7 @@ from reseen.errors import CollectionDamaged, CollectionError
 
 warnings.filterwarnings("ignore", message="lance is not fork-safe")  # nothing here uses it in a forked child
 
+Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 _MANIFEST_NUMBERS = 2**64 - 1
 
@@ -177,7 +178,7 @@ class Table:
             found = self._data.to_table(columns=ROW_COLUMNS).to_pydict()
         return [Row(*values) for values in zip(*(found[name] for name in ROW_COLUMNS), strict=True)]
 
-    def vectors(self) -> tuple[NDArray[np.int64], Vectors]:
+    def vectors(self) -> tuple[Ids, Vectors]:
         """Ids ``(n,)`` and vectors ``(n, dim)`` in the table's order."""
         with explained(f"reading {self.folder}"):
             found = self._data.to_table(columns=["id", "vector"])
@@ -192,6 +193,8 @@ class Table:
 
     def features(self, ids: Sequence[int]) -> dict[int, bytes]:
         """Local features of these photos; those without are left out."""
+        if not ids:
+            return {}
         found = self._some(ids, ["id", "features"]).to_pydict()
         return {i: data for i, data in zip(found["id"], found["features"], strict=True) if data is not None}
 

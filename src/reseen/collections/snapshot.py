@@ -1,0 +1,139 @@
+"""One version of a collection, for reading."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reseen.collections.storage import Head, good_heads, read_head, sha256
+from reseen.collections.table import Ids, Row, Table, Vectors, checksum
+from reseen.errors import CollectionDamaged, CollectionError, ReseenError
+
+
+class Snapshot:
+    """What one head file names: it never changes, whatever is written meanwhile."""
+
+    def __init__(self, folder: Path, head: Head) -> None:
+        self.folder, self.head = folder, head
+
+    def __len__(self) -> int:
+        return self.head.count
+
+    @cached_property
+    def table(self) -> Table:
+        """The photos."""
+        return Table(self.folder / self.head.table, self.head.table_version)
+
+    @cached_property
+    def rows(self) -> dict[int, Row]:
+        """Every photo, by id."""
+        return {row.id: row for row in self.table.rows()}
+
+    @cached_property
+    def vectors(self) -> tuple[Ids, Vectors]:
+        """Ids ``(n,)`` and vectors ``(n, dim)``, memory-mapped from files derived from the table."""
+        ids, vectors = self._derived("ids"), self._derived("vectors")
+        if ids is None or vectors is None or ids.shape != (len(self),) or vectors.shape != (len(self), self.head.dim):
+            ids, vectors = self.table.vectors()
+            self._derive(ids, vectors)
+        return ids, vectors
+
+    def _derived_path(self, what: str) -> Path:
+        return self.folder / "derived" / f"{self.head.version:010d}-{self.head.fingerprint[:16]}-{what}.npy"
+
+    def _derived(self, what: str) -> Any:
+        try:
+            return np.load(self._derived_path(what), mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError):
+            return None
+
+    def _derive(self, ids: Ids, vectors: Vectors) -> None:
+        """Keep vectors for the next reader; a read-only or full disk is no reason to fail a search."""
+        folder = self.folder / "derived"
+        temporary = folder / f"{os.getpid()}.tmp"
+        try:
+            folder.mkdir(exist_ok=True)
+            self.drop_older_derived()
+            for what, values in (("vectors", vectors), ("ids", ids)):
+                with temporary.open("wb") as file:
+                    np.save(file, values, allow_pickle=False)
+                temporary.replace(self._derived_path(what))
+        except OSError:
+            temporary.unlink(missing_ok=True)
+
+    def drop_older_derived(self) -> None:
+        """Remove the derived files of versions before this one."""
+        for path in self.folder.glob("derived/*.npy"):
+            if path.name[:10].isdigit() and int(path.name[:10]) < self.head.version:
+                path.unlink(missing_ok=True)
+
+    def blob(self, name: str) -> bytes | None:
+        """Named bytes, or None; CollectionDamaged when they are not what was kept."""
+        file = self.head.blobs.get(name)
+        if file is None:
+            return None
+        try:
+            data = (self.folder / file).read_bytes()
+        except OSError as error:
+            raise CollectionDamaged(f"{self.folder / file}: cannot be read ({error.strerror})") from None
+        if not file.endswith(sha256(data)[:16]):
+            raise CollectionDamaged(f"{self.folder / file}: its checksum is wrong")
+        return data
+
+    def check(self) -> None:
+        """A quick look; CollectionDamaged when a part that the head names is not there."""
+        if self.table.count() != self.head.count:
+            raise CollectionDamaged(f"{self.table.folder}: holds {self.table.count()} photos, not {self.head.count}")
+        named = [*(f"{self.head.descriptor}/{name}" for name in self.head.descriptor_files), *self.head.blobs.values()]
+        for name in named:
+            if not (self.folder / name).is_file():
+                raise CollectionDamaged(f"{self.folder / name}: is missing")
+
+    def problems(self) -> list[str]:
+        """Read everything; what is wrong, empty when all is sound."""
+        try:
+            rows = {row.id: row for row in self.table.rows()}
+            ids, vectors = self.table.vectors()
+        except ReseenError as error:
+            return [str(error)]
+        problems = []
+        if len(rows) != len(ids) or len(ids) != self.head.count:
+            problems.append(f"{len(ids)} rows and {len(rows)} ids where {self.head.count} photos should be")
+        for photo, vector in zip(ids.tolist(), vectors, strict=True):
+            if not np.isfinite(vector).all() or rows[photo].check != checksum(photo, vector):
+                problems.append(f"photo {photo} ({rows[photo].name}): its vector is not the one that was stored")
+        for name, digest in self.head.descriptor_files.items():
+            path = self.folder / self.head.descriptor / name
+            if not path.is_file() or sha256(path.read_bytes()) != digest:
+                problems.append(f"{path}: is missing or was changed")
+        for name in self.head.blobs:
+            try:
+                self.blob(name)
+            except CollectionDamaged as error:
+                problems.append(str(error))
+        return problems
+
+
+def open_snapshot(folder: Path, version: int | None = None) -> tuple[Snapshot, Sequence[str]]:
+    """The newest version of a collection that is whole (or the one asked for), and the damage found on the way.
+
+    Raises:
+        CollectionError: there is no collection. CollectionDamaged: no version of it can be opened.
+    """
+    damage: list[str] = []
+    for head in [read_head(folder, version)] if version is not None else good_heads(folder, damage):
+        snapshot = Snapshot(folder, head)
+        try:
+            snapshot.check()
+        except CollectionDamaged as error:
+            damage.append(f"version {head.version}: {error}")
+            continue
+        return snapshot, tuple(damage)
+    if damage:
+        raise CollectionDamaged(f"{folder}: no good version is left ({damage[0]})")
+    raise CollectionError(f"{folder}: is not a collection (it holds no head file)")

@@ -1,0 +1,346 @@
+"""Changing a collection: every change is a new version, acknowledged by its head file."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from reseen.collections.encoder import Encoder
+from reseen.collections.local import extractor
+from reseen.collections.locking import WriterLock
+from reseen.collections.report import Report
+from reseen.collections.snapshot import Snapshot, open_snapshot
+from reseen.collections.storage import (
+    Head,
+    head_path,
+    head_versions,
+    read_head,
+    sha256,
+    sync_tree,
+    write_file,
+    write_head,
+)
+from reseen.collections.table import Ids, Row, Table, Vectors, as_arrow, checksum
+from reseen.errors import CollectionDamaged, CollectionError, PhotoRejected
+from reseen.images import Found, PhotoLike, display, read_bytes
+
+Progress = Callable[[int, int], None]
+
+BATCH = 128
+"""Photos that are acknowledged together."""
+FILES = 64
+"""Files of the table after which it is compacted."""
+
+
+def create(folder: Path, descriptor: Encoder, local: str) -> Snapshot:
+    """The first version of a collection: no photos. CollectionError when the folder cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with WriterLock(folder):
+            contents = as_arrow([], np.empty((0, descriptor.dim), np.float32), [], descriptor.dim)
+            table = Table.create(folder / "photos-1.lance", contents)
+            saved = _save_descriptor(folder, descriptor)
+            sync_tree(folder, set())
+            head = Head(1, table=table.folder.name, table_version=table.version, count=0, local=local, **saved)
+            write_head(folder, head)
+    except OSError as error:
+        raise CollectionError(f"{folder}: cannot be written ({error.strerror or error})") from None
+    return Snapshot(folder, head)
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[Writer]:
+    """Hold the writer's lock of a collection, which is first brought to its last good version.
+
+    Raises:
+        CollectionLocked: another process is writing. CollectionError: it cannot be written.
+    """
+    with WriterLock(folder):
+        snapshot, _ = open_snapshot(folder)
+        try:
+            for version in head_versions(folder):
+                if version > snapshot.head.version:
+                    head_path(folder, version).unlink()
+            snapshot.table.drop_unacknowledged()
+            yield Writer(snapshot)
+        except OSError as error:
+            raise CollectionError(
+                f"{error.filename or folder}: cannot be written ({error.strerror or error}); "
+                "everything acknowledged is safe"
+            ) from None
+
+
+@dataclass
+class _Waiting:
+    """A photo on its way into the collection; its data is let go once it is decoded."""
+
+    row: Row
+    data: PhotoLike
+    known: bool
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A photo that can be acknowledged."""
+
+    row: Row
+    vector: Vectors
+    features: bytes | None
+    known: bool
+
+
+class Writer:
+    """Changes a collection, one acknowledged version after the other; made by :func:`writing`.
+
+    Attributes:
+        snapshot: the version that was acknowledged last.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._folder = snapshot.folder
+        self._synced: set[Path] = set()
+
+    def add(
+        self,
+        encoder: Encoder,
+        found: Sequence[Found],
+        labels: Mapping[str, str],
+        label_from_folder: bool,
+        progress: Progress | None,
+    ) -> Report:
+        """Index files; those that did not change are not read again."""
+        report = Report(fingerprint=encoder.fingerprint, ignored=sum(item.ignored for item in found))
+        photos = [item for item in found if not item.ignored]
+        held = {row.path: row for row in self.snapshot.rows.values() if row.path}
+        taken = set(self.snapshot.rows)
+        relabelled: dict[int, str] = {}
+
+        def changed() -> Iterator[_Waiting]:
+            for item in photos:
+                known = held.get(item.path)
+                folder = os.fsdecode(os.path.basename(os.path.dirname(item.path)))
+                given = labels.get(item.name, folder if label_from_folder else None)
+                try:
+                    status = os.stat(item.path)
+                    same = known is not None and (known.bytes, known.mtime_ns) == (status.st_size, status.st_mtime_ns)
+                    data = b"" if same else read_bytes(item.path)
+                except (PhotoRejected, OSError) as error:
+                    reason = error.reason if isinstance(error, PhotoRejected) else str(error.strerror)
+                    report.rejected.append(PhotoRejected(item.name, reason))
+                    continue
+                digest = known.sha256 if known is not None and same else sha256(data)
+                if known is not None and digest == known.sha256:
+                    report.unchanged += 1
+                    if given is not None and given != known.label:
+                        relabelled[known.id] = given
+                    continue
+                photo = known.id if known else _new_id(item.source, item.relative, taken)
+                label = given if given is not None or known is None else known.label
+                size, mtime = status.st_size, status.st_mtime_ns
+                row = Row(photo, item.path, item.source, item.relative, item.name, digest, size, mtime, 0, 0, label, 0)
+                yield _Waiting(row, data, known is not None)
+
+        self._ingest(encoder, changed(), report, progress, len(photos))
+        self._relabel(relabelled)
+        return report
+
+    def add_photos(
+        self, encoder: Encoder, photos: Iterable[tuple[str, PhotoLike]], labels: Mapping[str, str]
+    ) -> Report:
+        """Index uploads by name; a name that was used before is updated."""
+        report = Report(fingerprint=encoder.fingerprint)
+        held = {row.name: row for row in self.snapshot.rows.values() if not row.path}
+        taken = set(self.snapshot.rows)
+        waiting: list[_Waiting] = []
+        for name, photo in photos:
+            digest = sha256(_bytes_of(photo))
+            known = held.get(name)
+            if known is not None and known.sha256 == digest:
+                report.unchanged += 1
+                continue
+            photo_id = known.id if known else _new_id(b"", os.fsencode(name), taken)
+            label = labels.get(name, known.label if known else None)
+            row = Row(photo_id, b"", b"", b"", name, digest, 0, 0, 0, 0, label, 0)
+            waiting.append(_Waiting(row, photo, known is not None))
+        self._ingest(encoder, iter(waiting), report, None, len(waiting))
+        return report
+
+    def _ingest(
+        self, encoder: Encoder, waiting: Iterator[_Waiting], report: Report, progress: Progress | None, total: int
+    ) -> None:
+        """Encode photos and acknowledge them batch by batch."""
+        queue: list[_Waiting] = []
+
+        def photos() -> Iterator[PhotoLike]:
+            for item in waiting:
+                queue.append(item)
+                yield item.data
+                item.data = b""
+
+        extract = extractor(self.snapshot.head.local)
+        ready: list[_Ready] = []
+        for encoded in encoder.stream(photos(), tasks={"local": extract} if extract is not None else None):
+            item = queue.pop(0)
+            if encoded.rejected is not None:
+                report.rejected.append(PhotoRejected(item.row.name, encoded.rejected.reason))
+            else:
+                width, height = encoded.size
+                row = replace(item.row, width=width, height=height, check=checksum(item.row.id, encoded.vector))
+                ready.append(_Ready(row, encoded.vector, encoded.tasks.get("local"), item.known))
+            if len(ready) >= BATCH:
+                self._acknowledge(ready, report)
+                ready = []
+            if progress is not None:
+                progress(report.unchanged + len(report.rejected) + report.added + report.updated + len(ready), total)
+        self._acknowledge(ready, report)
+        if progress is not None:
+            progress(total, total)
+        if self.snapshot.table.files > FILES:
+            self._commit(self.snapshot.table.compacted())
+
+    def _acknowledge(self, ready: Sequence[_Ready], report: Report) -> None:
+        if not ready:
+            return
+        vectors = np.stack([photo.vector for photo in ready])
+        if not np.isfinite(vectors).all():
+            raise CollectionError(f"the descriptor {self.snapshot.head.recipe!r} gave vectors that are not finite")
+        contents = as_arrow(
+            [photo.row for photo in ready], vectors, [photo.features for photo in ready], self.snapshot.head.dim
+        )
+        known = [photo.row.id for photo in ready if photo.known]
+        self._commit(self.snapshot.table.changed(known, contents))
+        report.updated += len(known)
+        report.added += len(ready) - len(known)
+
+    def remove(self, ids: Iterable[int]) -> None:
+        """Remove photos, with their vectors and features."""
+        gone = sorted(ids)
+        if gone:
+            self._commit(self.snapshot.table.changed(gone, None))
+
+    def set_labels(self, labels: Mapping[int, str | None]) -> None:
+        """Label photos; CollectionError names an id that is not there."""
+        unknown = [photo for photo in labels if photo not in self.snapshot.rows]
+        if unknown:
+            raise CollectionError(f"{unknown[0]}: no such photo in {self._folder}; no label was changed")
+        self._relabel(labels)
+
+    def _relabel(self, labels: Mapping[int, str | None]) -> None:
+        if not labels:
+            return
+        ids = [photo for photo, label in labels.items() if self.snapshot.rows[photo].label != label]
+        if not ids:
+            return
+        contents = self.snapshot.table.full(ids)
+        column = contents.schema.get_field_index("label")
+        values = pa.array([labels[photo] for photo in contents["id"].to_pylist()], pa.string())
+        contents = contents.set_column(column, contents.schema.field(column), values)
+        self._commit(self.snapshot.table.changed(ids, contents))
+
+    def put_blob(self, name: str, data: bytes) -> None:
+        """Keep named bytes. ValueError when the name holds other than letters, digits, - and _."""
+        if not name.replace("-", "").replace("_", "").isalnum():
+            raise ValueError(f"blob name {name!r} may hold letters, digits, - and _ only")
+        file = f"blobs/{name}-{sha256(data)[:16]}"
+        (self._folder / "blobs").mkdir(exist_ok=True)
+        write_file(self._folder / file, data)
+        sync_tree(self._folder / "blobs", set())
+        self._turn_to(self.snapshot.head.next(blobs={**self.snapshot.head.blobs, name: file}))
+
+    def replace_descriptor(self, descriptor: Encoder, ids: Ids, vectors: Vectors) -> None:
+        """Swap the descriptor and the vectors of all photos in one version."""
+        rows = self.snapshot.rows
+        if set(ids.tolist()) != set(rows) or len(ids) != len(rows):
+            raise CollectionError("new vectors must be given for each photo of the collection, once")
+        if vectors.shape != (len(ids), descriptor.dim) or not np.isfinite(vectors).all():
+            raise ValueError(f"vectors must be finite and ({len(ids)}, {descriptor.dim})")
+        fresh = [replace(rows[photo], check=checksum(photo, v)) for photo, v in zip(ids.tolist(), vectors, strict=True)]
+        features = self.snapshot.table.features(ids.tolist())
+        contents = as_arrow(fresh, vectors, [features.get(row.id) for row in fresh], descriptor.dim)
+        number = 1 + int(self.snapshot.head.table.removeprefix("photos-").removesuffix(".lance"))
+        while (self._folder / f"photos-{number}.lance").exists():
+            number += 1
+        saved = _save_descriptor(self._folder, descriptor)
+        self._commit(Table.create(self._folder / f"photos-{number}.lance", contents), **saved)
+
+    def compact(self, grace_s: float) -> None:
+        """Merge small files and remove what no version younger than ``grace_s`` needs."""
+        if self.snapshot.table.files > 1:
+            self._commit(self.snapshot.table.compacted())
+        kept = [self.snapshot.head]
+        for version in head_versions(self._folder):
+            path = head_path(self._folder, version)
+            if version == self.snapshot.head.version:
+                continue
+            if path.stat().st_mtime < time.time() - grace_s:
+                path.unlink()
+                continue
+            with contextlib.suppress(CollectionDamaged):
+                kept.append(read_head(self._folder, version))
+        used = {name for head in kept for name in (head.table, head.descriptor, *head.blobs.values())}
+        for pattern in ("photos-*.lance", "descriptors/*", "blobs/*"):
+            for place in self._folder.glob(pattern):
+                if place.relative_to(self._folder).as_posix() not in used:
+                    shutil.rmtree(place) if place.is_dir() else place.unlink()
+        self.snapshot.table.clean(grace_s)
+        self.snapshot.drop_older_derived()
+        self._synced.clear()
+
+    def _commit(self, table: Table, **changes: Any) -> None:
+        """Make a table durable and acknowledge it."""
+        table.sync(self._synced)
+        count = table.count()
+        self._turn_to(
+            self.snapshot.head.next(table=table.folder.name, table_version=table.version, count=count, **changes)
+        )
+
+    def _turn_to(self, head: Head) -> None:
+        write_head(self._folder, head)
+        self.snapshot = Snapshot(self._folder, head)
+
+
+def _save_descriptor(folder: Path, descriptor: Encoder) -> dict[str, Any]:
+    """Save a descriptor under its fingerprint; what a head says of it."""
+    name = f"descriptors/{descriptor.fingerprint[:16]}"
+    (folder / "descriptors").mkdir(exist_ok=True)
+    descriptor.save(folder / name)
+    sync_tree(folder / "descriptors", set())
+    return {
+        "dim": descriptor.dim,
+        "fingerprint": descriptor.fingerprint,
+        "recipe": descriptor.name,
+        "descriptor": name,
+        "descriptor_files": {path.name: sha256(path.read_bytes()) for path in sorted((folder / name).iterdir())},
+    }
+
+
+def _new_id(source: bytes, relative: bytes, taken: set[int]) -> int:
+    """A 63-bit hash of (source, relative path) that is not yet ``taken``, and now is."""
+    for salt in range(1000):
+        digest = hashlib.blake2b(b"%d\0%s\0%s" % (salt, source, relative), digest_size=8).digest()
+        photo = int.from_bytes(digest) >> 1
+        if photo not in taken:
+            taken.add(photo)
+            return photo
+    raise CollectionError(f"{display(relative)}: no free id was found")
+
+
+def _bytes_of(photo: PhotoLike) -> bytes:
+    """What tells one upload from another."""
+    if isinstance(photo, bytes):
+        return photo
+    if isinstance(photo, str | os.PathLike):
+        return read_bytes(photo)
+    array = np.asarray(photo)
+    return repr((array.shape, str(array.dtype))).encode() + np.ascontiguousarray(array).tobytes()
