@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import copy
-import csv
 import json
 import math
 import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,11 +21,13 @@ from torch import Tensor
 from reseen.descriptor import Descriptor
 from reseen.descriptor.allocator import tune_allocator
 from reseen.errors import TrainingError
+from reseen.mining.negatives import Rule
+from reseen.training.batches import Batch, Stretch, batches
 from reseen.training.checkpoints import optimizer_tensors, read_state, restore_optimizer, write_state
 from reseen.training.datasets import TrainingSet
 from reseen.training.distributed import Workers
 from reseen.training.initialise import initialise
-from reseen.training.losses import Tuples, create_loss
+from reseen.training.losses import InBatch, create_loss
 from reseen.training.network import (
     BatchGradient,
     Network,
@@ -35,6 +35,8 @@ from reseen.training.network import (
     memory_advice,
     rate_factor,
 )
+from reseen.training.record import Progress, run_card, write_log
+from reseen.training.result import averaged, learn_projection, with_weights
 from reseen.training.settings import TrainingSettings, differences
 from reseen.training.tuples import choose_pairs, epoch_order, likeness, mine
 from reseen.training.validation import Validation
@@ -42,33 +44,6 @@ from reseen.training.views import View, ViewReader
 
 ALIKE = 0.995
 """Mean inner product of the vectors of different photos above which a network has collapsed."""
-
-LOG_FIELDS = ("epoch", "tuples", "loss", "active", "lr", "validation", "likeness", "rejected", "seconds")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a run tells while it goes on.
-
-    Attributes:
-        stage: ``start``, ``mine``, ``train``, ``validate``, ``epoch`` or ``finish``.
-        epoch: from 1. epochs: at most.
-        tuples: done in this epoch. of: all in this epoch.
-        loss: mean over the epoch's tuples so far. active: share of the loss's terms that are not zero.
-        validation: mAP of the last epoch, in 0..1. best: the best so far.
-        rejected: photos left out so far.
-    """
-
-    stage: str
-    epoch: int = 0
-    epochs: int = 0
-    tuples: int = 0
-    of: int = 0
-    loss: float = math.nan
-    active: float = math.nan
-    validation: float | None = None
-    best: float | None = None
-    rejected: int = 0
 
 
 @dataclass
@@ -109,8 +84,8 @@ class Trainer:
         save_seconds: least time between two saved states within an epoch.
         tensorboard: write TensorBoard events beside the CSV log.
 
-    The folder holds ``run.json`` (settings), ``state.safetensors`` (to go on), ``best.safetensors``, ``log.csv``,
-    ``card.md`` and, at the end, ``descriptor/``.
+    The folder holds ``run.json`` (settings), ``state.safetensors`` (to go on), ``start.safetensors`` (the network once
+    initialised), ``best.safetensors``, ``log.csv`` and, at the end, ``descriptor/`` and ``card.md``.
     """
 
     def __init__(
@@ -216,6 +191,9 @@ class Trainer:
         classes = int(self.data.clusters.max(initial=0)) + 1
         options = {key: value for key, value in settings.loss.items() if key != "kind"}
         loss = create_loss(settings.loss["kind"], classes=classes, dim=head.dim, **options)
+        if settings.negatives.source == "batch":
+            mined = settings.negatives
+            loss = InBatch(loss, cast(Rule, mined.rule), mined.count, mined.margin, settings.seed)
         self.network = Network(backbone, head, loss).to(self.device)
         state = self.to / "state.safetensors"
         if state.is_file():
@@ -233,9 +211,10 @@ class Trainer:
             self._tell("validate")
             self.at.best = self._validate()
             self._log(0, self.at.best)
-        self._save()
         if self.group.first:
+            self._write_weights("start")
             self._write_weights("best")
+        self._save()
 
     def _build(self) -> None:
         self.network.configure(self.settings)
@@ -263,80 +242,29 @@ class Trainer:
                 self._check(at.likeness)
                 at.mined_at = part
                 self._save()
-            for rows, batch in self._batches(order, part, end):
-                self._update(rows, batch, updates)
-                at.done += rows
+            stretch = Stretch(at.epoch, order, part, end, self.mined)
+            share = self.group if self.network.loss.separable else Workers()
+            for batch in batches(self.data, self.reader, stretch, size=settings.batch, done=at.done, share=share):
+                self._update(batch, updates)
+                at.done += batch.size
                 self._tell("train", of=len(order))
                 if time.monotonic() - self._saved_at > self.save_seconds:
                     self._save()
         self._end_epoch()
 
-    def _batches(
-        self, order: NDArray[np.int64], part: int, end: int
-    ) -> Iterator[tuple[int, tuple[list[NDArray[np.uint8]], Tuples] | None]]:
-        """(tuples in the whole batch, photos and tuples of this worker) from where the run is up to ``end``."""
-        settings, at = self.settings, self.at
-        separable = self.network.loss.separable
-        kind = "augmented" if self.reader.augments else "plain"
-        plans = []
-        for first in range(at.done, end, settings.batch):
-            rows = np.arange(first, min(first + settings.batch, end))
-            mine_rows = rows[self.group.rank :: self.group.count] if separable else rows
-            number: dict[View, int] = {}
-            who = []
-            for row in mine_rows.tolist():
-                query, positive = self.data.pairs[order[row]].tolist()
-                draw = at.epoch if kind == "augmented" else 0
-                if self.data.virtual[query]:
-                    made = at.epoch * len(order) + row
-                    views = [View(query, "mild", made), View(positive, "virtual", made)]
-                else:
-                    views = [View(query, kind, draw), View(positive, kind, draw)]  # type: ignore[arg-type]
-                for n in self.mined[row - part].tolist():
-                    if n >= 0:
-                        virtual = bool(self.data.virtual[n])
-                        views.append(View(n, "mild" if virtual else kind, draw))  # type: ignore[arg-type]
-                who.append([number.setdefault(view, len(number)) for view in views])
-            plans.append((len(rows), list(number), who))
-        stream = self.reader.stream(view for _, views, _ in plans for view in views)
-        for count, views, who in plans:
-            photos = [next(stream) for _ in views]
-            yield count, self._usable(views, photos, who)
-
-    def _usable(
-        self, views: list[View], photos: Sequence[NDArray[np.uint8] | None], who: list[list[int]]
-    ) -> tuple[list[NDArray[np.uint8]], Tuples] | None:
-        """Photos that could be read and the tuples whose query and positive are among them."""
-        place = np.full(len(photos), -1)
-        readable = [i for i, pixels in enumerate(photos) if pixels is not None]
-        place[readable] = np.arange(len(readable))
-        kept = [[int(place[i]) for i in rows] for rows in who]
-        kept = [[*rows[:2], *(n for n in rows[2:] if n >= 0)] for rows in kept if min(rows[:2]) >= 0]
-        if not kept:
-            return None
-        width = max(len(rows) for rows in kept) - 2
-        table = torch.full((len(kept), width), -1, dtype=torch.int64)
-        for i, rows in enumerate(kept):
-            table[i, : len(rows) - 2] = torch.tensor(rows[2:], dtype=torch.int64)
-        labels = torch.from_numpy(self.data.clusters[[views[i].photo for i in readable]])
-        tuples = Tuples(
-            torch.tensor([rows[0] for rows in kept]), torch.tensor([rows[1] for rows in kept]), table, labels
-        )
-        return [p for p in photos if p is not None], tuples
-
-    def _update(self, count: int, batch: tuple[list[NDArray[np.uint8]], Tuples] | None, updates: int) -> None:
-        """One step of the optimizer on a batch of ``count`` tuples."""
+    def _update(self, batch: Batch, updates: int) -> None:
+        """One of the run's ``updates`` steps of the optimizer."""
         settings, at = self.settings, self.at
         factor = rate_factor(settings.schedule, at.epoch, at.update, updates)
         for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = rate * factor
         self.optimizer.zero_grad(set_to_none=True)
         sums = torch.zeros(4, dtype=torch.float64)
-        if batch is not None:
-            scale = 1.0 if settings.reduction == "sum" else 1.0 / count
-            value = self.gradient(*batch, scale)
+        if batch.tuples is not None:
+            scale = 1.0 if settings.reduction == "sum" else 1.0 / batch.size
+            value = self.gradient(batch.photos, batch.tuples, scale)
             whole = self.network.loss.separable or self.group.first
-            sums += torch.tensor([*value, len(batch[1]) if whole else 0], dtype=torch.float64)
+            sums += torch.tensor([*value, len(batch.tuples) if whole else 0], dtype=torch.float64)
         self.group.sum_gradients(self.parameters)
         loss, terms, active, tuples = self.group.sum(sums).tolist()
         norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
@@ -461,11 +389,8 @@ class Trainer:
         torch.set_rng_state(tensors["random"])
 
     def _write_weights(self, name: str) -> None:
-        tensors = {
-            f"{part}.{k}": v
-            for part, module in (("backbone", self.network.backbone), ("head", self.network.head))
-            for k, v in module.state_dict().items()
-        }
+        parts = ("backbone.", "head.")
+        tensors = {k: v for k, v in self.network.state_dict().items() if k.startswith(parts)}
         write_state(self.to / f"{name}.safetensors", tensors, {"epoch": self.at.epoch})
 
     def _log(self, epoch: int, validation: float | None) -> None:
@@ -484,102 +409,31 @@ class Trainer:
         at.history.append(row)
         if not self.group.first:
             return
-        with (self.to / "log.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, LOG_FIELDS)
-            writer.writeheader()
-            writer.writerows(at.history)
-        if self.tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
-
-            with SummaryWriter(str(self.to / "tensorboard")) as board:
-                for key in ("loss", "active", "lr", "validation", "likeness"):
-                    if row[key] is not None:
-                        board.add_scalar(key, row[key], epoch)
+        write_log(self.to, at.history, tensorboard=self.tensorboard)
 
     def _finish(self) -> Descriptor:
         """The best weights, averaged with the start when asked; the projection learned; all of it saved."""
         self._tell("finish")
+        start, _ = read_state(self.to / "start.safetensors")
         best, _ = read_state(self.to / "best.safetensors")
-        share = self.settings.average
-        backbone, head = copy.deepcopy(self._start.backbone), copy.deepcopy(self._start.head)
-        initial = {f"backbone.{k}": v.clone() for k, v in backbone.state_dict().items()}
-        for part, module in (("backbone", backbone), ("head", head)):
-            own = {k.partition(".")[2]: v for k, v in best.items() if k.startswith(f"{part}.")}
-            if part == "backbone" and share:
-                own = {
-                    k: share * initial[f"backbone.{k}"] + (1 - share) * v if v.is_floating_point() else v
-                    for k, v in own.items()
-                }
-            module.load_state_dict(own)
-        trained = self._start.replace(backbone=backbone, head=head.eval())
-        if trained.projection is not None and self.settings.project and self.group.first:
-            photos, pairs = self._projection_photos()
-            trained = trained.fit(photos, pairs, seed=self.settings.seed)
-        folder = self.to / "descriptor"
+        trained = with_weights(self._start, averaged(start, best, self.settings.average))
         if self.group.first:
-            trained.save(folder)
-            (self.to / "card.md").write_text(self._card(trained), encoding="utf-8")
+            if trained.projection is not None and self.settings.project:
+                trained = learn_projection(trained, self.data, self.settings, self.reader.rejected)
+            trained.save(self.to / "descriptor")
+            card = run_card(
+                trained,
+                self.data,
+                self.settings,
+                validation=self.validation.name if self.validation else "none",
+                best=(self.at.best_epoch, self.at.best),
+                history=self.at.history,
+                rejected=self.at.rejected,
+                place=f"{self.group.count} process(es) on {self.device}",
+            )
+            (self.to / "card.md").write_text(card, encoding="utf-8")
         self.group.wait()
         return trained
-
-    def _projection_photos(self) -> tuple[list[Any], NDArray[np.int64]]:
-        """Photos of the training pairs, and the pairs as rows of them; virtual photos are made once more."""
-        limit = max(1, self.settings.fit_photos // 2)
-        chosen = np.random.default_rng((self.settings.seed, 4)).permutation(len(self.data.pairs))[:limit]
-        photos: list[Any] = []
-        number: dict[View, int] = {}
-        pairs = []
-        for query, positive in self.data.pairs[chosen].tolist():
-            virtual = bool(self.data.virtual[query])
-            views = (View(query), View(positive, "virtual" if virtual else "plain", -1))
-            if any(view.photo in self.reader.rejected for view in views):
-                continue
-            for view in views:
-                if view not in number:
-                    pixels = self.reader.read(view) if view.kind == "virtual" else None
-                    number[view] = len(photos)
-                    photos.append(pixels if pixels is not None else self.data.photos[view.photo])
-            pairs.append([number[view] for view in views])
-        return photos, np.asarray(pairs, np.int64).reshape(-1, 2)
-
-    def _card(self, trained: Descriptor) -> str:
-        """What was learned, on what, with which settings, how well."""
-        at = self.at
-        settings = json.dumps(self.settings.to_dict(), indent=2, ensure_ascii=False)
-        validation = self.validation.name if self.validation else "none"
-        curve = "\n".join(
-            f"| {row['epoch']} | {_number(row['loss'])} | {_number(row['active'])} | {_number(row['validation'])} |"
-            for row in at.history
-        )
-        skipped = "\n".join(f"- {line}" for line in self.data.skipped[:20]) or "- none"
-        rejected = "\n".join(f"- {p}: {reason}" for p, reason in list(at.rejected.items())[:20]) or "- none"
-        return f"""# {self.recipe.name}, trained
-
-- Result: `descriptor/`, {trained.dim} dimensions, fingerprint {trained.fingerprint}
-- Learned on: {self.data.name}: {len(self.data.photos)} photos, {len(self.data.pairs)} pairs
-- Best epoch by validation: {at.best_epoch} of {at.epoch}, mAP {_number(at.best)} on {validation}
-- Share of the starting weights in the result: {self.settings.average}
-- Time: {at.seconds:.0f} s, {self.group.count} process(es) on {self.device}
-- Machine: {platform.machine()}, {os.cpu_count()} cores; Python {platform.python_version()}, torch {torch.__version__}
-
-| epoch | loss per tuple | active | validation mAP |
-|---|---|---|---|
-{curve}
-
-Photos that the lists name and that do not exist ({len(self.data.skipped)} entries):
-
-{skipped}
-
-Photos left out because they cannot be used ({len(at.rejected)}):
-
-{rejected}
-
-Settings:
-
-```json
-{settings}
-```
-"""
 
     def _tell(self, stage: str, *, of: int = 0, validation: float | None = None) -> None:
         if self._progress is None or not self.group.first:
@@ -599,10 +453,6 @@ Settings:
                 len(self.reader.rejected),
             )
         )
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
 
 
 def _threads(decode: int | None) -> tuple[int, int]:

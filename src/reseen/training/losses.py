@@ -6,14 +6,16 @@ them are queries, their positives and their negatives.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reseen.errors import RecipeError
+from reseen.mining.negatives import NONE, Rule, mine_negatives
 
 DISTANCE_FLOOR = 1e-12
 
@@ -170,6 +172,49 @@ class InfoNCELoss(Loss):
             others = scores.masked_fill(labels[:, None] == labels[None, :], float("-inf"))
             active = int((others.amax(1) > scores.diagonal()).sum()) if len(query) > 1 else 0
         return LossValue(values.sum(), len(query), active)
+
+
+class InBatch(Loss):
+    """A loss over tuples whose negatives are mined among the photos of the batch, with the network as it is.
+
+    Where a pool has to be encoded for mining, a batch is encoded anyway: its other photos, queries and positives
+    alike, cost nothing.
+
+    Args:
+        loss: what is summed over the tuples.
+        rule: one of mining's rules (:func:`reseen.mining.negatives.mine_negatives`), followed within the batch.
+        count: negatives per query.
+        margin: of ``semi-hard``.
+        seed: of ``random``.
+    """
+
+    separable = False
+
+    def __init__(self, loss: Loss, rule: Rule, count: int, margin: float = 0.1, seed: int = 0) -> None:
+        super().__init__()
+        self.loss, self.rule, self.count, self.margin, self.seed = loss, rule, count, margin, seed
+
+    def forward(self, vectors: Tensor, tuples: Tuples) -> LossValue:
+        """The loss with the batch's own negatives in place of the given ones; none in a batch of one cluster."""
+        labels = tuples.labels.cpu().numpy()
+        found = np.full((len(tuples), 0), NONE, np.int64)
+        if (labels != labels[0]).any():
+            rows = vectors.detach().float().cpu().numpy()
+            query, positive = tuples.query.cpu().numpy(), tuples.positive.cpu().numpy()
+            found = mine_negatives(
+                self.rule,
+                rows[query],
+                labels[query],
+                rows,
+                labels,
+                self.count,
+                positives=rows[positive],
+                margin=self.margin,
+                seed=self.seed,
+            )
+        negatives = torch.from_numpy(found).to(vectors.device)
+        value: LossValue = self.loss(vectors, replace(tuples, negatives=negatives))
+        return value
 
 
 METRIC_LEARNING = {

@@ -70,8 +70,9 @@ class Negatives:
     """Which photos a query is set against.
 
     Attributes:
-        rule: ``given``, ``none`` (in-batch losses), or one of mining's rules.
+        rule: ``given``, ``none`` (``info-nce``, pytorch-metric-learning's losses), or one of mining's rules.
         count: negatives per tuple.
+        source: ``pool``, photos that are encoded for mining; ``batch``, the other photos of the batch.
         every: tuples after which they are mined again with the current network; 0 for once per epoch.
         margin: of ``semi-hard``.
         pool: photos drawn anew at each mining among the candidates; 0 for all of them.
@@ -80,6 +81,7 @@ class Negatives:
 
     rule: str = "n2"
     count: int = 5
+    source: str = "pool"
     every: int = 0
     margin: float = 0.1
     pool: int = 0
@@ -182,11 +184,14 @@ class TrainingSettings:
             "optimizer.kind": (self.optimizer.get("kind"), ("sgd", "adam", "adamw")),
             "schedule.kind": (self.schedule.kind, ("constant", "step", "exponential", "cosine")),
             "pairs.rule": (self.pairs.rule, ("given", "random", "m1", "m2", "m3")),
+            "negatives.source": (self.negatives.source, ("pool", "batch")),
             "negatives.rule": (self.negatives.rule, ("given", "none", *get_args(Rule))),
         }
         for name, (value, allowed) in choices.items():
             if value not in allowed:
                 raise RecipeError(f"[training] {name} = {value!r} is not one of {', '.join(allowed)}")
+        if self.negatives.source == "batch" and self.negatives.rule not in get_args(Rule):
+            raise RecipeError(f"[training.negatives] rule = {self.negatives.rule!r} mines nothing in the batch")
         if "kind" not in self.loss:
             raise RecipeError("[training.loss] needs a kind")
         positive = {"lr": self.lr, "epochs": self.epochs, "batch": self.batch}

@@ -114,7 +114,7 @@ def mine(
     The likeness is the mean inner product of the pool's vectors, 1 when all are alike; 0 when nothing was encoded.
     """
     asked = settings.negatives
-    if asked.rule == "none":
+    if asked.rule == "none" or asked.source == "batch":
         return np.full((len(rows), 0), -1, np.int64), 0.0
     if asked.rule == "given":
         if not data.negatives.shape[1]:

@@ -122,8 +122,8 @@ class ViewReader:
             self.rejected[other] = error.reason
             return []
 
-    @property
-    def augments(self) -> bool:
-        """Whether plain photos are changed at random."""
+    def real(self, photo: int, draw: int) -> View:
+        """How a photo itself is seen in training: changed at random when the settings say so."""
         s = self.settings
-        return s.flip > 0 or s.light > 0 or s.crop != (1.0, 1.0) or s.scale != (1.0, 1.0)
+        changes = s.flip > 0 or s.light > 0 or s.crop != (1.0, 1.0) or s.scale != (1.0, 1.0)
+        return View(photo, "augmented", draw) if changes else View(photo)
