@@ -59,6 +59,34 @@ def create_backbone(
     Raises:
         RecipeError: unknown network or layer. WeightsMissing: the weights are not here; it says how to get them.
     """
+    _, assemble = _filled(name, weights, seed, download)
+    return assemble(layers).eval()
+
+
+def imagenet_classifier(
+    name: str, weights: str | os.PathLike[str] | None = None, *, seed: int = 0, download: bool = False
+) -> tuple[str, nn.Sequential]:
+    """The last feature layer of a network, and what follows it up to ImageNet's 1000 classes, in eval mode.
+
+    The layers are pooling or flattening, then linear ones. Arguments and errors as of :func:`create_backbone`.
+
+    Raises:
+        RecipeError: the network's classifier is not known here.
+    """
+    full, _ = _filled(name, weights, seed, download)
+    if name == LITE0:
+        return "head", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), full.classifier).eval()  # type: ignore[arg-type]
+    if name in SEQUENTIAL:
+        return "pool5", nn.Sequential(nn.Flatten(), *full.classifier.children()).eval()  # type: ignore[union-attr]
+    if name in RESNETS:
+        return "layer4.2", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), full.fc).eval()  # type: ignore[arg-type]
+    raise RecipeError(f"the classifier of backbone {name!r} is not known; use {LITE0}, alexnet, vgg16 or a ResNet")
+
+
+def _filled(
+    name: str, weights: str | os.PathLike[str] | None, seed: int, download: bool
+) -> tuple[nn.Module, Callable[[Sequence[str]], Backbone]]:
+    """The full network with its weights, and what cuts it at the layers to read."""
     ensure_torchvision()
     torch_state = torch.random.get_rng_state()
     torch.manual_seed(seed)
@@ -78,7 +106,7 @@ def create_backbone(
         )
     elif weights not in (None, "random"):
         fill(full, read_tensors(weights), str(weights))
-    return assemble(layers).eval()
+    return full, assemble
 
 
 def _network(name: str) -> tuple[nn.Module, Callable[[Sequence[str]], Backbone]]:

@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
             float | None,
             typer.Option(min=0, max=1, help="Share of unknown objects that may be named. [default: fewest errors]"),
         ] = None,
-        trials: Annotated[int, typer.Option(min=1, help="Virtual photos to try.")] = 240,
+        trials: Annotated[int | None, typer.Option(min=1, help="Virtual photos to try. [default: 240 at most]")] = None,
         seed: Annotated[int, typer.Option(help="Of the virtual photos.")] = 0,
         force: Annotated[bool, typer.Option("--force", help="Let the same photo stand under two labels.")] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print the calibration for programs.")] = False,

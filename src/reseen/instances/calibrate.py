@@ -20,8 +20,8 @@ Floats = NDArray[np.float64]
 
 BLOB = "no-match"
 """Name under which a collection keeps its calibration."""
-TRIALS = 240
-"""Virtual photos that are tried."""
+TRIALS, PER_INSTANCE = 240, 8
+"""Virtual photos that are tried at most, and of each instance in a small collection."""
 FEW = 12
 """Instances below which painted strangers are tried too: taking one of few instances away proves little."""
 
@@ -130,7 +130,7 @@ def calibrate(
     collection: Collection,
     gallery: Gallery | None = None,
     *,
-    trials: int = TRIALS,
+    trials: int | None = None,
     false_accepts: float | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -151,7 +151,7 @@ def measure(
     collection: Collection,
     gallery: Gallery,
     *,
-    trials: int = TRIALS,
+    trials: int | None = None,
     false_accepts: float | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -165,7 +165,7 @@ def measure(
     Args:
         collection: is not changed.
         gallery: its instances.
-        trials: virtual photos.
+        trials: virtual photos; by default :data:`PER_INSTANCE` of each instance, :data:`TRIALS` at most.
         false_accepts: the share of unknown objects that may get an answer; by default the threshold is where
             false accepts and misses together are fewest.
         seed: of the virtual photos.
@@ -174,6 +174,7 @@ def measure(
     Raises:
         CollectionError: no reference photo can be read again, and no instance has two photos.
     """
+    trials = trials or min(TRIALS, PER_INSTANCE * len(gallery))
     found = [*virtual_trials(collection.encoder, gallery, trials, seed, progress), *leave_one_out(gallery, trials)]
     if not found:
         raise CollectionError(
