@@ -22,6 +22,7 @@ from reseen.evaluation.ranking import Ranked, Truth, rank
 from reseen.evaluation.rerank import Reranker
 from reseen.evaluation.statistics import interval
 from reseen.evaluation.vectors import VectorCache, Vectors, check_vectors
+from reseen.images import Box
 
 CUTS = (1, 5, 10)
 RECALL_CUTS = (1, 10, 50, 100)
@@ -102,6 +103,13 @@ class Encoded:
     seconds_per_photo: float
 
 
+def photos_and_boxes(benchmark: Benchmark, protocol: Protocol) -> tuple[tuple[Path, ...], tuple[Box | None, ...]]:
+    """The benchmark's photos, as ``Benchmark.photos`` orders them, and the box of each that counts."""
+    none: tuple[Box | None, ...] = (None,)
+    boxes = tuple(None if protocol.box == "whole" else query.box for query in benchmark.queries)
+    return benchmark.photos, none * len(benchmark.database) + boxes + none * len(benchmark.unmatched)
+
+
 def encode(
     descriptor: Descriptor,
     benchmark: Benchmark,
@@ -116,17 +124,10 @@ def encode(
     Raises:
         BenchmarkError: a photo that the ground truth names cannot be used.
     """
-    boxes = [None if protocol.box == "whole" else query.box for query in benchmark.queries]
-    photos = [*benchmark.database, *(query.photo for query in benchmark.queries), *benchmark.unmatched]
+    photos, boxes = photos_and_boxes(benchmark, protocol)
     n, q = len(benchmark.database), len(benchmark.queries)
-    found = cache.encode(
-        descriptor,
-        photos,
-        [*[None] * n, *boxes, *[None] * len(benchmark.unmatched)],
-        crop=protocol.crop(descriptor),
-        project=project,
-        progress=progress,
-    )
+    crop = protocol.crop(descriptor)
+    found = cache.encode(descriptor, photos, boxes, crop=crop, project=project, progress=progress)
     truth_ends = n - benchmark.distractors
     named = [row for row in found.rejected if row < truth_ends or row >= n]
     if named:

@@ -8,14 +8,13 @@ them, and so do benchmarks with photos in common.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import json
 import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,9 @@ from numpy.typing import NDArray
 
 from reseen.descriptor import Descriptor
 from reseen.errors import BenchmarkError, PhotoRejected
+from reseen.evaluation.sharing import abreast, sharing, unprojected
 from reseen.images import Box
+from reseen.projections import l2_rows
 
 Vectors = NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -43,7 +44,8 @@ class Extracted:
     Attributes:
         vectors: float32 ``(n, d)``; rows of rejected photos are zero.
         rejected: reasons by row.
-        seconds_per_photo: of extraction, when these photos were first seen; NaN when unknown.
+        seconds_per_photo: of extraction, when these photos were first seen (the whole pass, where
+            several descriptors shared it); NaN when unknown.
     """
 
     vectors: Vectors
@@ -82,33 +84,16 @@ class VectorCache:
             project: False leaves the head's vectors.
             progress: called with (photos extracted, photos to extract).
         """
-        every: Sequence[Box | None] = boxes if boxes is not None else [None] * len(photos)
-        if len(every) != len(photos):
-            raise BenchmarkError(f"{len(photos)} photos but {len(every)} boxes")
+        every = _one_each(photos, boxes)
         crop = crop or descriptor.recipe.images.crop
+        keys, rejected = self._keys(photos, every, crop)
         raw = unprojected(descriptor)
-        runtime = raw.runtime
-        shelf = Shelf(self.folder / "-".join([raw.fingerprint[:24], *runtime.values()]).replace(":", ""))
-        rejected: dict[int, PhotoRejected] = {}
-        keys = np.zeros((len(photos), 32), np.uint8)
-        with Digests(self.folder) as digests:
-            for i, (photo, box) in enumerate(zip(photos, every, strict=True)):
-                try:
-                    keys[i] = np.frombuffer(_key(digests.of(photo), box, crop), np.uint8)
-                except OSError as error:
-                    rejected[i] = PhotoRejected(str(photo), f"cannot be read ({error.strerror or error})")
+        refused = self._extract_new([raw], photos, every, keys, rejected, crop, progress)
+        shelf = self._shelf(raw)
         held = shelf.find(keys)
-        new: dict[bytes, int] = {}
         for i in np.flatnonzero(held[:, 0] < 0).tolist():
             if i not in rejected:
-                new.setdefault(keys[i].tobytes(), i)
-        if new:
-            rows = list(new.values())
-            chosen = [photos[i] for i in rows]
-            refused = _extract(raw, shelf, chosen, [every[i] for i in rows], keys[rows], crop, progress)
-            held = shelf.find(keys)
-            for i in np.flatnonzero(held[:, 0] < 0).tolist():
-                rejected.setdefault(i, refused[keys[i].tobytes()])
+                rejected[i] = refused[keys[i].tobytes()]
         width = descriptor.dim if project else raw.head.dim
         vectors = np.zeros((len(photos), width), np.float32)
         for start in range(0, len(photos), BLOCK):
@@ -118,12 +103,73 @@ class VectorCache:
             vectors[start : start + BLOCK][there] = descriptor.project(rows_read) if project else rows_read
         return Extracted(vectors, rejected, shelf.seconds_per_photo(held))
 
+    def fill(
+        self,
+        descriptors: Sequence[Descriptor],
+        photos: Sequence[Path],
+        boxes: Sequence[Box | None] | None = None,
+        *,
+        crop: str | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Keep the vectors of several descriptors, so that :meth:`encode` finds them.
 
-def unprojected(descriptor: Descriptor) -> Descriptor:
-    """The same backbone and head without the projection, and without the rule for boxes, which keys hold."""
-    recipe = descriptor.recipe
-    images = dataclasses.replace(recipe.images, crop="relative")
-    return descriptor.replace(recipe=dataclasses.replace(recipe, projection=(), images=images), projection=None)
+        Descriptors with the same network, layers and inputs share one pass over each photo. Photos that cannot be used
+        are left for :meth:`encode` to report. The arguments are its own.
+        """
+        every = _one_each(photos, boxes)
+        by_rule: dict[str, list[Descriptor]] = {}
+        for descriptor in descriptors:
+            by_rule.setdefault(crop or descriptor.recipe.images.crop, []).append(descriptor)
+        for rule, alike in by_rule.items():
+            keys, rejected = self._keys(photos, every, rule)
+            for raws in sharing(alike):
+                self._extract_new(raws, photos, every, keys, rejected, rule, progress)
+
+    def _keys(
+        self, photos: Sequence[Path], boxes: Sequence[Box | None], crop: str
+    ) -> tuple[NDArray[np.uint8], dict[int, PhotoRejected]]:
+        """Keys ``(n, 32)`` of photos, and why those that cannot be read have none."""
+        keys = np.zeros((len(photos), 32), np.uint8)
+        rejected: dict[int, PhotoRejected] = {}
+        with Digests(self.folder) as digests:
+            for i, (photo, box) in enumerate(zip(photos, boxes, strict=True)):
+                try:
+                    keys[i] = np.frombuffer(_key(digests.of(photo), box, crop), np.uint8)
+                except OSError as error:
+                    rejected[i] = PhotoRejected(str(photo), f"cannot be read ({error.strerror or error})")
+        return keys, rejected
+
+    def _shelf(self, raw: Descriptor) -> Shelf:
+        return Shelf(self.folder / "-".join([raw.fingerprint[:24], *raw.runtime.values()]).replace(":", ""))
+
+    def _extract_new(
+        self,
+        raws: Sequence[Descriptor],
+        photos: Sequence[Path],
+        boxes: Sequence[Box | None],
+        keys: NDArray[np.uint8],
+        rejected: Mapping[int, PhotoRejected],
+        crop: str,
+        progress: Progress | None,
+    ) -> dict[bytes, PhotoRejected]:
+        """Extract, in one pass, the photos that a shelf of ``raws`` lacks; why some could not be, by key."""
+        new: dict[bytes, int] = {}
+        lacking = []
+        for raw in raws:
+            shelf = self._shelf(raw)
+            rows = [i for i in np.flatnonzero(shelf.find(keys)[:, 0] < 0).tolist() if i not in rejected]
+            if rows:
+                lacking.append((raw, shelf))
+            for i in rows:
+                new.setdefault(keys[i].tobytes(), i)
+        if not new:
+            return {}
+        places = list(new.values())
+        chosen, their = [photos[i] for i in places], [boxes[i] for i in places]
+        return _extract(
+            [raw for raw, _ in lacking], [s for _, s in lacking], chosen, their, keys[places], crop, progress
+        )
 
 
 def _key(digest: bytes, box: Box | None, crop: str) -> bytes:
@@ -133,21 +179,29 @@ def _key(digest: bytes, box: Box | None, crop: str) -> bytes:
 
 
 def _extract(
-    raw: Descriptor,
-    shelf: Shelf,
+    raws: Sequence[Descriptor],
+    shelves: Sequence[Shelf],
     photos: Sequence[Path],
     boxes: Sequence[Box | None],
     keys: NDArray[np.uint8],
     crop: str,
     progress: Progress | None,
 ) -> dict[bytes, PhotoRejected]:
-    """Extract new photos, shard by shard; reasons for those that cannot be used, by key."""
+    """Extract new photos onto each descriptor's shelf, shard by shard; why some cannot be used, by key."""
+    one = raws[0] if len(raws) == 1 else abreast(raws)
+    ends = np.cumsum([raw.head.dim for raw in raws])[:-1]
     refused: dict[bytes, PhotoRejected] = {}
     found: list[Vectors] = []
     found_keys: list[NDArray[np.uint8]] = []
     began = time.perf_counter()
+
+    def put() -> None:
+        seconds = time.perf_counter() - began
+        for shelf, part in zip(shelves, np.split(np.stack(found), ends, axis=1), strict=True):
+            shelf.add(np.stack(found_keys), l2_rows(part), seconds)
+
     given = boxes if any(box is not None for box in boxes) else None
-    for item in raw.stream(list(photos), given, crop=crop, progress=progress):
+    for item in one.stream(list(photos), given, crop=crop, project=False, progress=progress):
         if item.vector is None:
             assert item.rejected is not None
             refused[keys[item.index].tobytes()] = item.rejected
@@ -155,12 +209,18 @@ def _extract(
         found.append(item.vector)
         found_keys.append(keys[item.index])
         if len(found) == SHARD:
-            now = time.perf_counter()
-            shelf.add(np.stack(found_keys), np.stack(found), now - began)
-            found, found_keys, began = [], [], now
+            put()
+            found, found_keys, began = [], [], time.perf_counter()
     if found:
-        shelf.add(np.stack(found_keys), np.stack(found), time.perf_counter() - began)
+        put()
     return refused
+
+
+def _one_each(photos: Sequence[Path], boxes: Sequence[Box | None] | None) -> Sequence[Box | None]:
+    every: Sequence[Box | None] = boxes if boxes is not None else [None] * len(photos)
+    if len(every) != len(photos):
+        raise BenchmarkError(f"{len(photos)} photos but {len(every)} boxes")
+    return every
 
 
 class Shelf:

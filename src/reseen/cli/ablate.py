@@ -1,0 +1,131 @@
+"""``reseen ablate``: a grid of recipes, projections, dimensions and expansions on benchmarks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reseen.cli import console
+from reseen.cli.opening import progress
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def ablate(
+        benchmarks: Annotated[
+            list[str], typer.Argument(help="As `reseen evaluate` takes them.", metavar="BENCHMARK...")
+        ],
+        recipe: Annotated[
+            list[str] | None, typer.Option("--recipe", "-r", help="Recipe or saved descriptor; repeat for more.")
+        ] = None,
+        projection: Annotated[
+            list[str] | None,
+            typer.Option("--projection", "-p", help="own, raw, pca:power=0.5, lw:shrinkage=0.1, lda, ...; repeat."),
+        ] = None,
+        dim: Annotated[
+            list[str] | None, typer.Option("--dim", "-d", help="Dimensions kept, or full; repeat for more.")
+        ] = None,
+        expand: Annotated[
+            list[str] | None, typer.Option(help="Query expansion: none, aqe:N, alpha:N:A; repeat for more.")
+        ] = None,
+        dba: Annotated[
+            list[str] | None,
+            typer.Option(help="Database augmentation: none, uniform:N, rank:N, alpha:N:A; repeat for more."),
+        ] = None,
+        learn: Annotated[
+            list[str] | None,
+            typer.Option(help="What projections learn on: photos:DIR, folders:DIR, virtual:DIR, a benchmark; repeat."),
+        ] = None,
+        box: Annotated[
+            str, typer.Option(help="What query boxes mean: crop, relative, tight, padded, activations, whole.")
+        ] = "crop",
+        size: Annotated[
+            int | None, typer.Option(min=32, help="Longest side of photos, instead of the recipe's.")
+        ] = None,
+        scales: Annotated[str | None, typer.Option(help="Scales, instead of the recipe's, e.g. 1,0.7071,0.5.")] = None,
+        distractors: Annotated[
+            list[Path] | None, typer.Option(help="Folder of photos added to every database; repeat for more.")
+        ] = None,
+        partial: Annotated[
+            bool, typer.Option("--partial", help="Take sets whose counts are not the published ones.")
+        ] = False,
+        weights: Annotated[
+            str | None, typer.Option(help="Backbone weights instead of the recipe's: hub, a file.")
+        ] = None,
+        precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+        cache: Annotated[Path | None, typer.Option(help="Folder of kept vectors (default: RESEEN_CACHE).")] = None,
+        to: Annotated[
+            Path | None, typer.Option(help="Write ablation.json, ablation.csv and ablation.svg there.")
+        ] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    ) -> int:
+        """Measure every combination of recipes, projections, dimensions and expansions.
+
+        Photos pass each network once; recipes that differ in their heads share that pass.
+        """
+        from reseen.evaluation import Protocol, VectorCache, ablation, load_benchmarks
+        from reseen.evaluation.learning_sets import read_learning_set
+        from reseen.evaluation.variants import open_recipe
+
+        grid = ablation.Grid(
+            tuple(projection or [ablation.OWN]),
+            tuple(_dim(text) for text in dim or ["full"]),
+            tuple(expand or ["none"]),
+            tuple(dba or ["none"]),
+        )
+        protocol = Protocol(box=box)
+        sets = [
+            benchmark
+            for spec in benchmarks
+            for benchmark in load_benchmarks(spec, distractors=distractors or [], partial=partial)
+        ]
+        held = VectorCache(cache)
+        learn_on = [read_learning_set(spec, held) for spec in learn or []]
+        descriptors = [
+            open_recipe(name, size=size, scales=scales, weights=weights, precision=precision)
+            for name in recipe or ["default"]
+        ]
+        with progress("extracting", quiet=quiet) as step:
+            points = list(
+                ablation.ablate(
+                    descriptors,
+                    sets,
+                    grid,
+                    learn_on,
+                    protocol=protocol,
+                    cache=held,
+                    progress=lambda _, done, total: step(done, total),
+                )
+            )
+        results = [point.to_json() for point in points]
+        if to is not None:
+            to.mkdir(parents=True, exist_ok=True)
+            (to / "ablation.json").write_text(json.dumps({"runs": results}, allow_nan=False) + "\n", encoding="utf-8")
+            (to / "ablation.csv").write_text(ablation.to_csv(results), encoding="utf-8", newline="")
+            (to / "ablation.svg").write_bytes(ablation.draw(points))
+            console.note(f"wrote {to / 'ablation.json'}, ablation.csv and ablation.svg")
+        if as_json:
+            console.emit({"runs": results})
+            return 0
+        for note in dict.fromkeys(note for point in points for note in point.run.card["notes"]):
+            console.note(note)
+        if learn_on:
+            console.note("learned on " + ", ".join(one.summary for one in learn_on))
+        columns, rows = ablation.table(points)
+        console.table(columns, rows, title="mAP / precision@1, per cent")
+        return 0
+
+
+def _dim(text: str) -> int | None:
+    """A number of dimensions; None for all of them."""
+    if text == "full":
+        return None
+    if not text.isdecimal():
+        raise typer.BadParameter(f"{text!r} is neither a number nor full", param_hint="--dim")
+    return int(text)

@@ -1,0 +1,339 @@
+"""Grids of recipes, projections, dimensions and expansions; each photo passes each network once.
+
+The shapes of siaMAC's Table 1 (no projection, PCA whitening, learned whitening) and Figure 6 (dimensions), and of
+SIAM-FV's Figures 3 (PCA or LDA) and 4 (dimensions by aggregation).
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import itertools
+import logging
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reseen.descriptor import Descriptor
+from reseen.errors import BenchmarkError, RecipeError
+from reseen.evaluation.benchmark import Benchmark
+from reseen.evaluation.learning_sets import LearningSet, joined
+from reseen.evaluation.metrics import mean
+from reseen.evaluation.protocol import Protocol
+from reseen.evaluation.results import Result, percent
+from reseen.evaluation.run import Encoded, Run, encode, photos_and_boxes, score
+from reseen.evaluation.vectors import Digests, VectorCache, Vectors
+from reseen.projections import Chain, Pairs, Projection, Truncate, create_projection
+
+log = logging.getLogger(__name__)
+
+OWN, RAW = "own", "raw"
+FORMS = "own, raw, or KIND[:SETTING=VALUE,...], several joined with + (pca:power=0.5, lw:shrinkage=0.1, lda, rn+power)"
+Progress = Callable[[str, int, int], None]
+"""Called with what is being extracted, photos extracted, photos to extract."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is combined with every recipe.
+
+    Attributes:
+        projections: ``own`` (the recipe's, as it was learned), ``raw`` (none), or projections to learn: a kind with its
+            settings, ``pca:power=0.5,shrinkage=0.01``, or several joined with ``+``.
+        dims: dimensions kept, the first ones of the projected vectors; None for all of them. More than there are is
+            left out.
+        expand: query expansions, as ``--expand`` takes them.
+        dba: database augmentations, as ``--dba`` takes them.
+    """
+
+    projections: tuple[str, ...] = (OWN,)
+    dims: tuple[int | None, ...] = (None,)
+    expand: tuple[str, ...] = ("none",)
+    dba: tuple[str, ...] = ("none",)
+
+    def __post_init__(self) -> None:
+        for form in self.projections:
+            if form not in (OWN, RAW):
+                parse_projection(form)
+        for expand, dba in itertools.product(self.expand, self.dba):
+            Protocol(expand=expand, dba=dba)
+        if any(dim is not None and dim < 1 for dim in self.dims):
+            raise BenchmarkError("dimensions must be 1 or more")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One place of the grid, and what it reached on one benchmark."""
+
+    recipe: str
+    projection: str
+    dim: int
+    expand: str
+    dba: str
+    run: Run
+
+    def to_json(self) -> dict[str, Any]:
+        """The run's object with the place in the grid; the photos that were found are left out."""
+        result = self.run.to_json()
+        for query in result["per_query"]:
+            del query["hits"]
+        return {**self.place(), **result, "recipe": self.name}
+
+    def place(self) -> dict[str, Any]:
+        """Where it stands in the grid."""
+        return {
+            "base": self.recipe,
+            "projection": self.projection,
+            "dim": self.dim,
+            "expand": self.expand,
+            "dba": self.dba,
+        }
+
+    @property
+    def name(self) -> str:
+        """One name for the whole place."""
+        more = [f"{what} {form}" for what, form in (("expand", self.expand), ("dba", self.dba)) if form != "none"]
+        return " | ".join([self.recipe, self.projection, str(self.dim), *more])
+
+
+def parse_projection(form: str) -> Projection:
+    """An unfitted projection from its form on the command line.
+
+    Raises:
+        RecipeError: an unknown kind or setting, or a value that TOML does not know.
+    """
+    steps = []
+    for part in form.split("+"):
+        kind, _, settings = part.partition(":")
+        values: dict[str, Any] = {}
+        for setting in filter(None, settings.split(",")):
+            key, equals, value = setting.partition("=")
+            if not equals:
+                raise RecipeError(f"projection {form!r} is not {FORMS}")
+            values[key] = _value(value)
+        steps.append(create_projection(kind, **values))
+    return steps[0] if len(steps) == 1 else Chain(steps)
+
+
+def ablate(
+    descriptors: Sequence[Descriptor],
+    benchmarks: Sequence[Benchmark],
+    grid: Grid,
+    learn_on: Sequence[LearningSet],
+    *,
+    protocol: Protocol | None = None,
+    cache: VectorCache | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Point]:
+    """Every place of the grid on every benchmark.
+
+    Args:
+        descriptors: their heads are used; their projections only for ``own``.
+        benchmarks: what is scored.
+        grid: what is combined.
+        learn_on: photos and pairs that the grid's projections are learned on, together.
+        protocol: box rule; its expansion, augmentation and re-ranking are not used.
+        cache: where vectors are kept.
+        progress: of extraction.
+
+    Yields:
+        points, recipe by recipe and benchmark by benchmark.
+
+    Raises:
+        BenchmarkError: photos that cannot be used, or projections to learn and nothing to learn them on.
+    """
+    protocol, cache = protocol or Protocol(), cache or VectorCache()
+    material = joined(learn_on)
+    if not material.photos and any(form not in (OWN, RAW) for form in grid.projections):
+        raise BenchmarkError("projections are learned on photos: name some with --learn")
+    _extract(descriptors, benchmarks, material, protocol, cache, progress)
+    benchmarks = [_noting_overlap(benchmark, material, cache) for benchmark in benchmarks]
+    for descriptor in descriptors:
+        variants = list(_variants(descriptor, grid, material, learn_on, protocol, cache))
+        for benchmark in benchmarks:
+            raw = encode(descriptor, benchmark, protocol, cache, project=False)
+            for form, whole in variants:
+                projected = _mapped(raw, whole.project)
+                widths = dict.fromkeys(whole.dim if dim is None else dim for dim in grid.dims)
+                for dim in sorted(width for width in widths if width <= whole.dim):
+                    part = _truncated(whole, dim)
+                    encoded = projected if part is whole else _mapped(projected, Truncate(dim).transform)
+                    for dba, expand in itertools.product(grid.dba, grid.expand):
+                        how = dataclasses.replace(protocol, expand=expand, dba=dba, rerank=None)
+                        yield Point(descriptor.name, form, dim, expand, dba, score(part, encoded, how, cache))
+
+
+def table(points: Sequence[Point]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows for people: a place of the grid per row, ``mAP / P@1`` per benchmark, the mean mAP last."""
+    benchmarks = list(dict.fromkeys(point.run.benchmark for point in points))
+    rows: dict[tuple[str, ...], dict[str, Run]] = {}
+    for point in points:
+        place = tuple(str(value) for value in point.place().values())
+        rows.setdefault(place, {})[point.run.benchmark] = point.run
+    listed = []
+    for place, runs in rows.items():
+        cells = [f"{percent(runs[b].map)} / {percent(mean(runs[b].precision[1]))}" for b in benchmarks]
+        means = [percent(mean(np.array([runs[b].map for b in benchmarks])))] if len(benchmarks) > 1 else []
+        listed.append([*place, *cells, *means])
+    columns = ["recipe", "projection", "dim", "expand", "dba", *benchmarks]
+    return [*columns, "mean mAP"] if len(benchmarks) > 1 else columns, listed
+
+
+def to_csv(results: Sequence[Result]) -> str:
+    """One row per place of the grid and benchmark, from what :meth:`Point.to_json` gives."""
+    text = io.StringIO()
+    rows = csv.writer(text)
+    place = ["base", "projection", "dim", "expand", "dba"]
+    rows.writerow([*place, "benchmark", "map", "low", "high", "p@1", "queries", "learned_on", "fingerprint"])
+    for result in results:
+        numbers = [result["map"], *result["interval"], result["precision_at"]["1"]]
+        rows.writerow(
+            [
+                *(result[key] for key in place),
+                result["benchmark"],
+                *("" if value is None else f"{value:.6f}" for value in numbers),
+                result["scored_queries"],
+                result["protocol"]["learned_on"],
+                result["fingerprint"],
+            ]
+        )
+    return text.getvalue()
+
+
+def draw(points: Sequence[Point]) -> bytes:
+    """An SVG of mAP by dimensions, with a panel per benchmark and a line per recipe, projection and expansion."""
+    from matplotlib.figure import Figure
+
+    benchmarks = list(dict.fromkeys(point.run.benchmark for point in points))
+    figure = Figure(figsize=(4.2 * len(benchmarks), 4.2), layout="constrained")
+    panels = figure.subplots(1, len(benchmarks), squeeze=False)[0]
+    styles = [f"{marker}{line}" for line in ("-", "--", ":", "-.") for marker in "osd^v"]
+    for axes, benchmark in zip(panels, benchmarks, strict=True):
+        lines: dict[str, list[tuple[int, float]]] = {}
+        for point in points:
+            if point.run.benchmark == benchmark:
+                label = " | ".join(part for part in point.name.split(" | ") if part != str(point.dim))
+                lines.setdefault(label, []).append((point.dim, 100 * point.run.map))
+        for (label, values), style in zip(lines.items(), itertools.cycle(styles), strict=False):
+            axes.plot(*zip(*sorted(values), strict=True), style, markersize=4, linewidth=1, label=label)
+        axes.set(title=benchmark, xlabel="dimensions", ylabel="mAP, per cent", xscale="log")
+        ticks = sorted({point.dim for point in points})
+        axes.set_xticks(ticks, [str(dim) for dim in ticks], minor=False)
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
+    data = io.BytesIO()
+    figure.savefig(data, format="svg", metadata={"Date": None, "Creator": None})
+    return data.getvalue()
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _extract(
+    descriptors: Sequence[Descriptor],
+    benchmarks: Sequence[Benchmark],
+    material: LearningSet,
+    protocol: Protocol,
+    cache: VectorCache,
+    progress: Progress | None,
+) -> None:
+    """Fill the cache, one pass over each photo for all heads of one network."""
+    sources = [(material.name, material.photos, material.boxes)]
+    sources += [(benchmark.name, *photos_and_boxes(benchmark, protocol)) for benchmark in benchmarks]
+    rules: dict[str, list[Descriptor]] = {}
+    for descriptor in descriptors:
+        rules.setdefault(protocol.crop(descriptor), []).append(descriptor)
+    for name, photos, boxes in sources:
+        for rule, alike in rules.items():
+            step = None if progress is None else lambda done, total, name=name: progress(name, done, total)
+            cache.fill(alike, photos, boxes, crop=rule, progress=step)
+
+
+def _noting_overlap(benchmark: Benchmark, material: LearningSet, cache: VectorCache) -> Benchmark:
+    """The benchmark with a note when photos of it were learned on."""
+    photos = set(benchmark.photos)
+    with Digests(cache.folder) as digests:
+        learned = {digests.of(photo) for photo in material.photos}
+        both = sum(digests.of(photo) in learned for photo in photos)
+    if not both:
+        return benchmark
+    note = f"{both} of its {len(photos)} photos are among those that projections are learned on"
+    return dataclasses.replace(benchmark, notes=(*benchmark.notes, note))
+
+
+def _variants(
+    descriptor: Descriptor,
+    grid: Grid,
+    material: LearningSet,
+    learn_on: Sequence[LearningSet],
+    protocol: Protocol,
+    cache: VectorCache,
+) -> Iterator[tuple[str, Descriptor]]:
+    """The descriptor with each of the grid's projections, at all dimensions."""
+    vectors, pairs = None, np.zeros((0, 2), np.int64)
+    for form in dict.fromkeys(grid.projections):
+        if form == OWN:
+            yield form, descriptor
+            continue
+        if form == RAW:
+            yield form, _with_projection(descriptor, None, "nothing")
+            continue
+        if vectors is None:
+            vectors, pairs = _learning_vectors(descriptor, material, protocol, cache)
+        try:
+            projection = parse_projection(form).fit(vectors, pairs if len(pairs) else None)
+        except ValueError as error:
+            raise BenchmarkError(f"{descriptor.name}: projection {form!r}: {error}") from None
+        source = " + ".join(one.summary for one in learn_on)
+        yield form, _with_projection(descriptor, projection, f"projection: {source}")
+
+
+def _learning_vectors(
+    descriptor: Descriptor, material: LearningSet, protocol: Protocol, cache: VectorCache
+) -> tuple[Vectors, Pairs]:
+    """The head's vectors of the photos that could be used, and the pairs among them."""
+    crop = protocol.crop(descriptor)
+    found = cache.encode(descriptor, material.photos, material.boxes, crop=crop, project=False)
+    usable = np.asarray(found.vectors.any(axis=1))
+    if not usable.all():
+        log.warning("%s: %d photos to learn on cannot be used", material.name, int((~usable).sum()))
+    row = np.cumsum(usable) - 1
+    kept = usable[material.pairs[:, 0]] & usable[material.pairs[:, 1]]
+    return found.vectors[usable], row[material.pairs[kept]]
+
+
+def _with_projection(descriptor: Descriptor, projection: Projection | None, source: str) -> Descriptor:
+    steps: tuple[dict[str, Any], ...] = ()
+    if projection is not None:
+        parts = projection.steps if isinstance(projection, Chain) else [projection]
+        steps = tuple({"kind": part.kind, **part.settings()} for part in parts)
+    recipe = dataclasses.replace(descriptor.recipe, projection=steps, source=source)
+    return descriptor.replace(recipe=recipe, projection=projection)
+
+
+def _truncated(descriptor: Descriptor, dim: int) -> Descriptor:
+    """Its vectors' first ``dim`` dimensions; the descriptor itself when it has no more."""
+    if dim == descriptor.dim:
+        return descriptor
+    whole = descriptor.projection
+    steps = whole.steps if isinstance(whole, Chain) else [whole] if whole is not None else []
+    return _with_projection(descriptor, Chain([*steps, Truncate(dim)]), descriptor.recipe.source)
+
+
+def _mapped(encoded: Encoded, function: Callable[[Vectors], Vectors]) -> Encoded:
+    return dataclasses.replace(
+        encoded,
+        database=function(encoded.database),
+        queries=function(encoded.queries),
+        unmatched=function(encoded.unmatched) if len(encoded.unmatched) else encoded.unmatched,
+    )
