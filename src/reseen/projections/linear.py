@@ -14,6 +14,7 @@ from reseen.errors import NotFitted
 from reseen.projections.base import Pairs, Projection, Vectors, register
 from reseen.projections.moments import (
     Float64,
+    blocks,
     chosen,
     class_scatter,
     indexable,
@@ -87,9 +88,29 @@ class _Linear(Projection):
 def principal(covariance: Float64) -> tuple[Float64, Float64]:
     """Eigenvalues (largest first, none below 0) and eigenvectors as rows, signs fixed."""
     values, vectors = scipy.linalg.eigh(covariance)
-    rows = vectors[:, ::-1].T
-    signs = np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(1)])
-    return np.maximum(values[::-1], 0), rows * signs[:, None]
+    return np.maximum(values[::-1], 0), _signed(vectors[:, ::-1].T)
+
+
+def leading_axes(X: Vectors | Iterable[Vectors], count: int) -> tuple[Float64, Float64]:
+    """Mean ``(d,)`` and at most ``count`` principal axes as rows, no more than n - 1; signs fixed.
+
+    Fewer rows than dimensions are decomposed as they are, without their covariance ``(d, d)``.
+    """
+    if isinstance(X, np.ndarray) and X.ndim == 2 and 0 < len(X) < X.shape[1]:
+        rows = np.concatenate(list(blocks(X)))
+        mean = rows.mean(0)
+        axes = _signed(np.linalg.svd(rows - mean, full_matrices=False)[2])
+        found = len(rows)
+    else:
+        all_moments = moments(X)
+        mean, axes, found = all_moments.mean, principal(all_moments.covariance)[1], all_moments.count
+    return mean, axes[: min(count, max(found - 1, 1))]
+
+
+def _signed(rows: Float64) -> Float64:
+    """Rows with their largest entries positive."""
+    signs: Float64 = np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(1)])
+    return rows * signs[:, None]
 
 
 @register

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from reseen.errors import NotFitted
 from reseen.projections.base import Pairs, Projection, Vectors, create_projection, register
-from reseen.projections.linear import l2_rows, principal
-from reseen.projections.moments import BLOCK, indexable, moments
+from reseen.projections.linear import l2_rows, leading_axes
+from reseen.projections.moments import BLOCK, indexable
 
 
 class _Fixed(Projection):
@@ -99,16 +99,14 @@ class RN(Projection):
 
     def fit(self, X: Vectors | Iterable[Vectors], pairs: Pairs | None = None) -> Self:
         """See :meth:`Projection.fit`; fewer rows than directions leave a seeded completion."""
-        found = moments(X)
-        d = len(found.mean)
-        _, rows = principal(found.covariance)
-        leading = rows[: min(self.directions, d, max(found.count - 1, 1))]
+        mean, leading = leading_axes(X, self.directions)
+        d = len(mean)
         basis = leading
         if len(leading) < d:
             noise = np.random.default_rng(self.seed).standard_normal((d, d - len(leading)))
             q, _ = np.linalg.qr(np.concatenate([leading.T, noise], axis=1))
             basis = np.concatenate([leading, q[:, len(leading) :].T])
-        self.mean_, self.rotation_ = found.mean.astype(np.float32), basis.astype(np.float32)
+        self.mean_, self.rotation_ = mean.astype(np.float32), basis.astype(np.float32)
         return self
 
     def transform(self, X: Vectors) -> Vectors:
