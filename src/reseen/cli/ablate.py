@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from reseen.cli import console
+from reseen.cli import console, options
 from reseen.cli.opening import progress
 
 
@@ -17,12 +17,8 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def ablate(
-        benchmarks: Annotated[
-            list[str], typer.Argument(help="As `reseen evaluate` takes them.", metavar="BENCHMARK...")
-        ],
-        recipe: Annotated[
-            list[str] | None, typer.Option("--recipe", "-r", help="Recipe or saved descriptor; repeat for more.")
-        ] = None,
+        benchmarks: options.Benchmarks,
+        recipe: options.Recipes = None,
         projection: Annotated[
             list[str] | None,
             typer.Option("--projection", "-p", help="own, raw, pca:power=0.5, lw:shrinkage=0.1, lda, ...; repeat."),
@@ -41,28 +37,18 @@ def register(app: typer.Typer) -> None:
             list[str] | None,
             typer.Option(help="What projections learn on: photos:DIR, folders:DIR, virtual:DIR, a benchmark; repeat."),
         ] = None,
-        box: Annotated[
-            str, typer.Option(help="What query boxes mean: crop, relative, tight, padded, activations, whole.")
-        ] = "crop",
-        size: Annotated[
-            int | None, typer.Option(min=32, help="Longest side of photos, instead of the recipe's.")
-        ] = None,
-        scales: Annotated[str | None, typer.Option(help="Scales, instead of the recipe's, e.g. 1,0.7071,0.5.")] = None,
-        distractors: Annotated[
-            list[Path] | None, typer.Option(help="Folder of photos added to every database; repeat for more.")
-        ] = None,
-        partial: Annotated[
-            bool, typer.Option("--partial", help="Take sets whose counts are not the published ones.")
-        ] = False,
-        weights: Annotated[
-            str | None, typer.Option(help="Backbone weights instead of the recipe's: hub, a file.")
-        ] = None,
-        precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
-        cache: Annotated[Path | None, typer.Option(help="Folder of kept vectors (default: RESEEN_CACHE).")] = None,
+        box: options.BoxRule = "crop",
+        size: options.Size = None,
+        scales: options.Scales = None,
+        distractors: options.Distractors = None,
+        partial: options.Partial = False,
+        weights: options.Weights = None,
+        precision: options.Precision = "auto",
+        cache: options.Cache = None,
         to: Annotated[
             Path | None, typer.Option(help="Write ablation.json, ablation.csv and ablation.svg there.")
         ] = None,
-        as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+        as_json: options.AsJson = False,
         quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     ) -> int:
         """Measure every combination of recipes, projections, dimensions and expansions.

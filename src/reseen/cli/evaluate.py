@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reseen.cli import console
+from reseen.cli import console, options
 from reseen.cli.opening import progress
 
 
@@ -16,45 +16,28 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def evaluate(
-        benchmarks: Annotated[
-            list[str],
-            typer.Argument(
-                help="Manifests or their folders, or name:folder (docs/evaluation.md).", metavar="BENCHMARK..."
-            ),
-        ],
-        recipe: Annotated[
-            list[str] | None, typer.Option("--recipe", "-r", help="Recipe or saved descriptor; repeat for more.")
-        ] = None,
-        box: Annotated[
-            str, typer.Option(help="What query boxes mean: crop, relative, tight, padded, activations, whole.")
-        ] = "crop",
-        size: Annotated[
-            int | None, typer.Option(min=32, help="Longest side of photos, instead of the recipe's.")
-        ] = None,
-        scales: Annotated[str | None, typer.Option(help="Scales, instead of the recipe's, e.g. 1,0.7071,0.5.")] = None,
+        benchmarks: options.Benchmarks,
+        recipe: options.Recipes = None,
+        box: options.BoxRule = "crop",
+        size: options.Size = None,
+        scales: options.Scales = None,
         expand: Annotated[str | None, typer.Option(help="Query expansion: aqe:N, alpha:N:A.")] = None,
         dba: Annotated[str | None, typer.Option(help="Database augmentation: uniform:N, rank:N, alpha:N:A.")] = None,
         rerank: Annotated[str | None, typer.Option(help="Re-ranking: none, auto, or stages joined with +.")] = None,
         depth: Annotated[int | None, typer.Option(min=1, help="Shortlist that is re-ranked.")] = None,
         junk: Annotated[str, typer.Option(help="Junk in that shortlist: kept or removed.")] = "kept",
-        distractors: Annotated[
-            list[Path] | None, typer.Option(help="Folder of photos added to every database; repeat for more.")
-        ] = None,
+        distractors: options.Distractors = None,
         pattern: Annotated[
             str | None, typer.Option(help="Label in file names, for folders:, clicide:, garofou:.")
         ] = None,
-        partial: Annotated[
-            bool, typer.Option("--partial", help="Take sets whose counts are not the published ones.")
-        ] = False,
-        weights: Annotated[
-            str | None, typer.Option(help="Backbone weights instead of the recipe's: hub, a file.")
-        ] = None,
-        precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
-        cache: Annotated[Path | None, typer.Option(help="Folder of kept vectors (default: RESEEN_CACHE).")] = None,
+        partial: options.Partial = False,
+        weights: options.Weights = None,
+        precision: options.Precision = "auto",
+        cache: options.Cache = None,
         to: Annotated[
             Path | None, typer.Option(help="Write results.json, results.csv, protocol.json and report.html there.")
         ] = None,
-        as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+        as_json: options.AsJson = False,
         quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no protocol card.")] = False,
     ) -> int:
         """Measure how well recipes find what benchmarks ask for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from reseen.evaluation.metrics import Ints, check_truth
 from reseen.images import SUFFIXES, Box, display, walk
 
 Measure = Literal["map", "map@100", "ukb"]
+PrecisionRule = Literal["plain", "revisited"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +60,7 @@ class Benchmark:
     queries: tuple[Query, ...]
     unmatched: tuple[Path, ...] = ()
     measure: Measure = "map"
-    precision_rule: Literal["plain", "revisited"] = "plain"
+    precision_rule: PrecisionRule = "plain"
     pairs: Ints | None = field(default=None, repr=False)
     distractors: int = 0
     truth: str = ""
@@ -97,10 +99,14 @@ def make_benchmark(
     database: Sequence[Path],
     queries: Sequence[Query],
     *,
+    unmatched: Sequence[Path] = (),
     truth_files: Iterable[Path] = (),
-    **more: object,
+    measure: Measure = "map",
+    precision_rule: PrecisionRule = "plain",
+    pairs: Ints | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Benchmark:
-    """A checked benchmark.
+    """A checked benchmark; the arguments are its attributes.
 
     Raises:
         BenchmarkError: no queries or database, a photo listed twice, missing files, a photo both positive and junk,
@@ -108,15 +114,13 @@ def make_benchmark(
     """
     if not database or not queries:
         raise BenchmarkError(f"{name}: no {'queries' if database else 'database photos'} in {root}")
-    if len(set(database)) != len(database):
-        twice = next(path for path, count in _counts(database).items() if count > 1)
-        raise BenchmarkError(f"{name}: {display(twice)} is in the database twice")
+    photo, count = Counter(database).most_common(1)[0]
+    if count > 1:
+        raise BenchmarkError(f"{name}: {display(photo)} is in the database twice")
     for query in queries:
         check_truth(query.positives, query.junk, len(database), f"{name}: query {display(query.photo)}")
-    unmatched: Sequence[Path] = more.get("unmatched", ())  # type: ignore[assignment]
     check_files(name, [*database, *(query.photo for query in queries), *unmatched])
     without = sum(len(query.positives) == 0 for query in queries)
-    notes: tuple[str, ...] = more.pop("notes", ())  # type: ignore[assignment]
     if without:
         notes = (*notes, f"{without} of {len(queries)} queries have no positives and are left out of the means")
     return Benchmark(
@@ -124,9 +128,12 @@ def make_benchmark(
         root,
         tuple(database),
         tuple(queries),
+        unmatched=tuple(unmatched),
+        measure=measure,
+        precision_rule=precision_rule,
+        pairs=pairs,
         truth=digest(truth_files),
         notes=notes,
-        **more,  # type: ignore[arg-type]
     )
 
 
@@ -228,10 +235,3 @@ def rows_of(names: Iterable[str], row: Mapping[str, int], where: str) -> Ints:
             raise BenchmarkError(f"{where}: the ground truth names {name!r}, which is not in the database")
         rows.append(row[name])
     return np.unique(np.asarray(rows, np.int64))
-
-
-def _counts(paths: Iterable[Path]) -> dict[Path, int]:
-    counts: dict[Path, int] = {}
-    for path in paths:
-        counts[path] = counts.get(path, 0) + 1
-    return counts
