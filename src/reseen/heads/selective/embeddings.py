@@ -17,7 +17,7 @@ from reseen.heads.selective.local import principal_axes
 
 def vlad(x: Tensor, centroids: Tensor) -> Tensor:
     """Residual to the nearest centroid in its block, Eq. 5: ``(..., d)`` -> ``(..., k d)``."""
-    nearest = torch.cdist(x, centroids).argmin(-1)
+    nearest = (x @ centroids.T - centroids.square().sum(1) / 2).argmax(-1)
     hot = nn.functional.one_hot(nearest, len(centroids)).to(x.dtype)
     return (hot[..., None] * (x[..., None, :] - centroids)).flatten(-2)
 

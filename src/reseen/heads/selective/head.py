@@ -128,7 +128,7 @@ class Selective(Head):
                 yield x[kept]
 
         x = reservoir(selected(), self.sample, seed).to(self.pca.mean.device)
-        x = self.pca.fit(x)(x)
-        self.embedding.fit(x, seed)
+        self.pca.fit(x)
+        self.embedding.fit(torch.cat([self.pca(block) for block in torch.split(x, 8192)]), seed)
         self.learned.fill_(True)
         return self

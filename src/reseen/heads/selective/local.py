@@ -1,4 +1,4 @@
-"""PCA of local features, and the decorrelation that embeddings share."""
+"""Local features: their PCA, and the principal axes that embeddings share."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from torch import Tensor, nn
 
 from reseen.errors import RecipeError
 from reseen.heads.base import l2
+
+
+def as_map(features: Tensor) -> Tensor:
+    """Local features of any kind ``(n, C)``, RootSIFT say, as the map ``(1, C, 1, n)`` of a layer of C channels.
+
+    A head with ``mask="none"`` embeds them like a network's. None at all give one feature of zeros.
+    """
+    rows = features if len(features) else features.new_zeros(1, features.shape[1])
+    return rows.T[None, :, None]
 
 
 def principal_axes(blocks: Iterable[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
