@@ -94,7 +94,7 @@ def register(app: typer.Typer) -> None:
             to.mkdir(parents=True, exist_ok=True)
             (to / "ablation.json").write_text(json.dumps({"runs": results}, allow_nan=False) + "\n", encoding="utf-8")
             (to / "ablation.csv").write_text(ablation.to_csv(results), encoding="utf-8", newline="")
-            (to / "ablation.svg").write_bytes(ablation.draw(points))
+            (to / "ablation.svg").write_text(ablation.draw(points), encoding="utf-8")
             console.note(f"wrote {to / 'ablation.json'}, ablation.csv and ablation.svg")
         if as_json:
             console.emit({"runs": results})

@@ -21,6 +21,7 @@ import numpy as np
 from reseen.descriptor import Descriptor
 from reseen.errors import BenchmarkError, RecipeError
 from reseen.evaluation.benchmark import Benchmark
+from reseen.evaluation.figures import figure, svg
 from reseen.evaluation.learning_sets import LearningSet, joined
 from reseen.evaluation.metrics import mean
 from reseen.evaluation.protocol import Protocol
@@ -80,7 +81,7 @@ class Point:
         """The run's object with the place in the grid; the photos that were found are left out."""
         result = self.run.to_json()
         for query in result["per_query"]:
-            del query["hits"]
+            query["hits"] = []
         return {**self.place(), **result, "recipe": self.name}
 
     def place(self) -> dict[str, Any]:
@@ -163,7 +164,7 @@ def ablate(
                     part = _truncated(whole, dim)
                     encoded = projected if part is whole else _mapped(projected, Truncate(dim).transform)
                     for dba, expand in itertools.product(grid.dba, grid.expand):
-                        how = dataclasses.replace(protocol, expand=expand, dba=dba, rerank=None)
+                        how = dataclasses.replace(protocol, expand=expand, dba=dba, rerank="none")
                         yield Point(descriptor.name, form, dim, expand, dba, score(part, encoded, how, cache))
 
 
@@ -204,13 +205,11 @@ def to_csv(results: Sequence[Result]) -> str:
     return text.getvalue()
 
 
-def draw(points: Sequence[Point]) -> bytes:
+def draw(points: Sequence[Point]) -> str:
     """An SVG of mAP by dimensions, with a panel per benchmark and a line per recipe, projection and expansion."""
-    from matplotlib.figure import Figure
-
     benchmarks = list(dict.fromkeys(point.run.benchmark for point in points))
-    figure = Figure(figsize=(4.2 * len(benchmarks), 4.2), layout="constrained")
-    panels = figure.subplots(1, len(benchmarks), squeeze=False)[0]
+    drawn = figure(4.2 * len(benchmarks), 4.2)
+    panels = drawn.subplots(1, len(benchmarks), squeeze=False)[0]
     styles = [f"{marker}{line}" for line in ("-", "--", ":", "-.") for marker in "osd^v"]
     for axes, benchmark in zip(panels, benchmarks, strict=True):
         lines: dict[str, list[tuple[int, float]]] = {}
@@ -226,10 +225,8 @@ def draw(points: Sequence[Point]) -> bytes:
         axes.minorticks_off()
         axes.grid(alpha=0.3)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
-    data = io.BytesIO()
-    figure.savefig(data, format="svg", metadata={"Date": None, "Creator": None})
-    return data.getvalue()
+    drawn.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
+    return svg(drawn)
 
 
 def _value(text: str) -> Any:

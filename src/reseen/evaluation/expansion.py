@@ -6,44 +6,36 @@ from reseen.errors import BenchmarkError
 from reseen.evaluation.vectors import Vectors
 from reseen.search import expansion
 
-QUERY_FORMS = "aqe:N or alpha:N[:ALPHA]"
-DATABASE_FORMS = "uniform:N, rank:N or alpha:N[:ALPHA]"
+QUERY_KINDS, QUERY_FORMS = ("aqe", "alpha"), "none, aqe:N or alpha:N[:ALPHA]"
+DATABASE_KINDS, DATABASE_FORMS = ("uniform", "rank", "alpha"), "none, uniform:N, rank:N or alpha:N[:ALPHA]"
 
 
-def expand_queries(
-    queries: Vectors, database: Vectors, *, expand: str | None, dba: str | None
-) -> tuple[Vectors, Vectors]:
+def expand_queries(queries: Vectors, database: Vectors, *, expand: str, dba: str) -> tuple[Vectors, Vectors]:
     """Queries and database after database augmentation and then, against that database, query expansion.
 
     Args:
         queries, database: unit rows.
-        expand: ``aqe:N`` or ``alpha:N[:ALPHA]``, or None.
-        dba: ``uniform:N``, ``rank:N`` or ``alpha:N[:ALPHA]``, or None.
+        expand: ``none``, ``aqe:N`` or ``alpha:N[:ALPHA]``.
+        dba: ``none``, ``uniform:N``, ``rank:N`` or ``alpha:N[:ALPHA]``.
 
     Raises:
         BenchmarkError: another form.
     """
-    database = augment(database, dba)
-    if expand in (None, "none"):
-        return queries, database
-    kind, n, alpha = _parsed(str(expand), ("aqe", "alpha"), QUERY_FORMS)
-    return expansion.alpha_qe(queries, database, n, 0.0 if kind == "aqe" else alpha), database
+    if dba != "none":
+        kind, n, alpha = _parsed(dba, DATABASE_KINDS, DATABASE_FORMS)
+        database = expansion.dba(database, n, kind, alpha)  # type: ignore[arg-type]
+    if expand != "none":
+        kind, n, alpha = _parsed(expand, QUERY_KINDS, QUERY_FORMS)
+        queries = expansion.alpha_qe(queries, database, n, 0.0 if kind == "aqe" else alpha)
+    return queries, database
 
 
-def augment(database: Vectors, form: str | None) -> Vectors:
-    """The database after augmentation; ``form`` as ``--dba`` takes it."""
-    if form in (None, "none"):
-        return database
-    kind, n, alpha = _parsed(str(form), ("uniform", "rank", "alpha"), DATABASE_FORMS)
-    return expansion.dba(database, n, kind, alpha)  # type: ignore[arg-type]
-
-
-def check_forms(expand: str | None, dba: str | None) -> None:
+def check_forms(expand: str, dba: str) -> None:
     """BenchmarkError unless both forms are known."""
-    if expand not in (None, "none"):
-        _parsed(str(expand), ("aqe", "alpha"), QUERY_FORMS)
-    if dba not in (None, "none"):
-        _parsed(str(dba), ("uniform", "rank", "alpha"), DATABASE_FORMS)
+    if expand != "none":
+        _parsed(expand, QUERY_KINDS, QUERY_FORMS)
+    if dba != "none":
+        _parsed(dba, DATABASE_KINDS, DATABASE_FORMS)
 
 
 def _parsed(text: str, kinds: tuple[str, ...], forms: str) -> tuple[str, int, float]:

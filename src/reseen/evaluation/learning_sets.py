@@ -70,7 +70,7 @@ def read_learning_set(spec: str, cache: VectorCache) -> LearningSet:
     if kind == "virtual":
         return _virtual(folder, photos, cache)
     pairs = _class_pairs([photo.relative_to(folder).parts for photo in photos]) if kind == "folders" else []
-    return LearningSet(f"{kind}:{folder.name}", tuple(photos), (None,) * len(photos), _rows(pairs))
+    return LearningSet(f"{kind}:{_name(folder)}", tuple(photos), (None,) * len(photos), _rows(pairs))
 
 
 def joined(sets: Sequence[LearningSet]) -> LearningSet:
@@ -83,6 +83,11 @@ def joined(sets: Sequence[LearningSet]) -> LearningSet:
         tuple(itertools.chain.from_iterable(one.boxes for one in sets)),
         np.concatenate([_rows([]), *pairs]),
     )
+
+
+def _name(folder: Path) -> str:
+    """A folder's name and its parent's."""
+    return "/".join(folder.parts[-2:])
 
 
 def _rows(pairs: Sequence[tuple[int, int]]) -> Pairs:
@@ -139,4 +144,4 @@ def _virtual(folder: Path, photos: Sequence[Path], cache: VectorCache) -> Learni
     views: Iterator[tuple[Path, Path] | None] = ordered_map(made, range(len(photos)), workers=2)
     files = [file for pair in views if pair is not None for file in pair]
     pairs = [(row, row + 1) for row in range(0, len(files), 2)]
-    return LearningSet(f"virtual:{folder.name}", tuple(files), (None,) * len(files), _rows(pairs))
+    return LearningSet(f"virtual:{_name(folder)}", tuple(files), (None,) * len(files), _rows(pairs))

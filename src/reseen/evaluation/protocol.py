@@ -15,6 +15,7 @@ from reseen.descriptor import Descriptor
 from reseen.errors import BenchmarkError
 from reseen.evaluation.benchmark import Benchmark
 from reseen.evaluation.expansion import check_forms
+from reseen.search.rerank import parse_chain
 
 BOXES = {
     "crop": "the query's pixels are cropped by the recipe's rule",
@@ -33,17 +34,17 @@ class Protocol:
 
     Attributes:
         box: one of :data:`BOXES`.
-        expand: query expansion, e.g. ``aqe:10``, or None.
-        dba: database augmentation, e.g. ``alpha:10:3``, or None.
-        rerank: a chain of re-ranking stages, or None.
+        expand: query expansion, e.g. ``aqe:10``.
+        dba: database augmentation, e.g. ``alpha:10:3``.
+        rerank: a chain of re-ranking stages, e.g. ``geometry+superglobal``.
         depth: length of the shortlist that is re-ranked; the stages' own when None.
         junk: ``kept`` in the shortlist that is re-ranked, or ``removed`` from it (some published code does).
     """
 
     box: str = "crop"
-    expand: str | None = None
-    dba: str | None = None
-    rerank: str | None = None
+    expand: str = "none"
+    dba: str = "none"
+    rerank: str = "none"
     depth: int | None = None
     junk: str = "kept"
 
@@ -53,6 +54,7 @@ class Protocol:
         if self.junk not in ("kept", "removed"):
             raise BenchmarkError(f"junk {self.junk!r} is neither kept nor removed")
         check_forms(self.expand, self.dba)
+        parse_chain(self.rerank, features=True)
 
     def crop(self, descriptor: Descriptor) -> str:
         """The crop rule that the descriptor is asked for."""
@@ -81,9 +83,9 @@ class Protocol:
             "head": settings["head"],
             "projection": settings["projection"],
             "learned_on": recipe.source or "not said by the recipe",
-            "expansion": self.expand or "none",
-            "database_augmentation": self.dba or "none",
-            "reranking": self.rerank or "none",
+            "expansion": self.expand,
+            "database_augmentation": self.dba,
+            "reranking": self.rerank,
             "junk": "removed before ranks count; "
             + ("kept in" if self.junk == "kept" else "removed from")
             + " the shortlist that is re-ranked",

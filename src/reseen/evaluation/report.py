@@ -17,6 +17,7 @@ from PIL import Image
 from reseen.errors import PhotoRejected
 from reseen.evaluation import results
 from reseen.evaluation.compare import Comparison, compare
+from reseen.evaluation.figures import figure, svg
 from reseen.evaluation.protocol import card_lines
 from reseen.evaluation.results import Result, percent
 from reseen.images import check_box, load_photo
@@ -125,26 +126,10 @@ def _difference(found: Comparison) -> dict[str, Any]:
     }
 
 
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _svg(figure: Any) -> str:
-    import matplotlib
-
-    data = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "reseen", "svg.fonttype": "none"}):
-        figure.savefig(data, format="svg", metadata={"Date": None, "Creator": None})
-    text = data.getvalue()
-    return text[text.index("<svg") :]
-
-
 def _curves(benchmark: str, runs: Sequence[Result]) -> Mapping[str, str]:
     """Mean interpolated precision by recall, a line per recipe."""
-    figure = _figure(5.2, 3.4)
-    axes = figure.add_subplot()
+    drawn = figure(5.2, 3.4)
+    axes = drawn.add_subplot()
     styles = itertools.cycle(("-", "--", "-.", ":"))
     for run, style in zip(runs, styles, strict=False):
         values = [np.nan if value is None else value for value in run["curve"]]
@@ -152,14 +137,17 @@ def _curves(benchmark: str, runs: Sequence[Result]) -> Mapping[str, str]:
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision", title=benchmark)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-    return {"benchmark": benchmark, "svg": _svg(figure)}
+    return {"benchmark": benchmark, "svg": svg(drawn)}
 
 
 def _bars(deltas: Sequence[float]) -> str:
-    figure = _figure(9, 1.8)
-    axes = figure.add_subplot()
-    colours = ["#1a7f37" if delta > 0 else "#c0392b" for delta in deltas]
-    axes.bar(np.arange(len(deltas)), deltas, width=1.0, color=colours)
+    """A bar per query, drawn as two areas: as small for ten thousand queries as for ten."""
+    drawn = figure(9, 1.8)
+    axes = drawn.add_subplot()
+    heights = np.array([*deltas, 0.0])
+    edges = np.arange(len(heights)) - 0.5
+    for part, colour in ((np.maximum(heights, 0), "#1a9850"), (np.minimum(heights, 0), "#d73027")):
+        axes.fill_between(edges, part, step="post", color=colour, linewidth=0)
     axes.axhline(0, color="#555", linewidth=0.6)
     axes.set(xlabel="queries, by difference", ylabel="AP", xlim=(-0.5, len(deltas) - 0.5))
-    return _svg(figure)
+    return svg(drawn)

@@ -49,7 +49,7 @@ def read_runs(source: str | Path) -> list[dict[str, Any]]:
     Raises:
         BenchmarkError: no such file, not results, or nothing picked.
     """
-    name, _, choice = str(source).partition("#")
+    name, _, choice = (str(source), "", "") if Path(source).exists() else str(source).partition("#")
     path = Path(name)
     if path.is_dir():
         path = path / "results.json"

@@ -187,7 +187,7 @@ def score(
         [query.junk for query in benchmark.queries] + [none] * len(benchmark.unmatched),
     )
     reranker = None
-    if protocol.rerank not in (None, "none"):
+    if protocol.rerank != "none":
         reranker = Reranker(descriptor, benchmark, protocol, queries, database, cache)
     depth = reranker.depth if reranker is not None else 0
     ranked = rank(queries, database, truth, k=KEPT, shortlist=depth, reorder=reranker)

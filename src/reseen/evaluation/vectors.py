@@ -330,17 +330,15 @@ class Digests:
         return digest
 
 
-def check_vectors(vectors: Vectors, what: str, *, blank: bool = True) -> None:
-    """BenchmarkError unless every row is finite and of unit length (or zero, a blank photo's, when ``blank``)."""
+def check_vectors(vectors: Vectors, what: str) -> None:
+    """BenchmarkError unless every row is finite and of unit length, or zero as a blank photo's is."""
     for start in range(0, len(vectors), BLOCK):
         part = vectors[start : start + BLOCK]
         bad = ~np.isfinite(part).all(1)
         if bad.any():
             raise BenchmarkError(f"{what}: vector {start + int(bad.argmax())} holds values that are not finite")
         norms = np.linalg.norm(part, axis=1)
-        odd = np.abs(norms - 1) > 1e-3
-        if blank:
-            odd &= norms > 0
+        odd = (np.abs(norms - 1) > 1e-3) & (norms > 0)
         if odd.any():
             row = int(odd.argmax())
             raise BenchmarkError(f"{what}: vector {start + row} has length {norms[row]:.4g}, not 1; normalise the rows")
