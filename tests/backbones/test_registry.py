@@ -34,6 +34,40 @@ def test_layers_are_read_by_name_in_the_order_asked(name, layers, channels, stri
     assert [layer.name for layer in backbone.layers] == layers
 
 
+@pytest.mark.parametrize(
+    ("name", "layers", "fields"),
+    [
+        ("vgg16", ["conv1_2", "conv5_3", "pool5"], (5, 196, 212)),
+        ("alexnet", ["conv5", "pool5"], (163, 195)),
+        ("resnet50", ["layer1.0", "layer4.2"], (19, 427)),
+        ("timm:vit_tiny_patch16_224", ["blocks.11"], (None,)),
+    ],
+)
+def test_receptive_fields_are_the_published_ones(name, layers, fields):
+    assert tuple(layer.receptive_field for layer in create_backbone(name, layers, "random").layers) == fields
+
+
+def test_a_cell_sees_all_of_its_receptive_field_and_nothing_else():
+    backbone = create_backbone("vgg16", ["conv3_3"], "random")
+    (layer,) = backbone.layers
+    with torch.no_grad():
+        for parameter in backbone.parameters():
+            parameter.abs_()
+    cell, side = 15, layer.receptive_field
+    start = round(layer.stride * (cell + 0.5) - side / 2)
+
+    def seen(*places):
+        x = torch.ones(1, 3, 120, 120)
+        for y, x0 in places:
+            x[0, :, y, x0] = 1000
+        with torch.inference_mode():
+            return float(backbone(x)[0][0, :, cell, cell].max())
+
+    inside, last = range(start, start + side), start + side - 1
+    assert seen((start, start)) > seen() < seen((last, last))
+    assert seen(*[(y, x) for y in range(120) for x in range(120) if y not in inside or x not in inside]) == seen()
+
+
 @pytest.mark.parametrize("name", ["resnet101", "resnext101"])
 def test_residual_networks_have_their_last_two_blocks(name):
     backbone = create_backbone(name, ["layer4.2", "layer4.1"])

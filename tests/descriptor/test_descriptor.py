@@ -37,11 +37,14 @@ def test_blank_photos_give_finite_vectors(make):
     assert np.isfinite(make().encode(blank)).all()
 
 
+ALEXNET = {"name": "alexnet", "layers": ["conv5"], "weights": "random"}
+
+
 def test_boxes(make, files):
     descriptor = make()
     whole = descriptor.encode([files[0]])
     np.testing.assert_allclose(descriptor.encode([files[0]], boxes=[(0, 0, 96, 64)]), whole, atol=1e-5)
-    for crop in ("relative", "tight", "padded", "activations"):
+    for crop in ("relative", "tight", "activations"):
         part = descriptor.encode([files[0]], boxes=[(40, 10, 90, 60)], crop=crop)
         assert np.abs(part - whole).max() > 1e-3
     assert make().encode(files[:2], boxes=[None, (0, 0, 30, 30)]).shape[0] == 2
@@ -49,6 +52,17 @@ def test_boxes(make, files):
         descriptor.encode([files[0]], boxes=[(200, 200, 300, 300)])
     with pytest.raises(ValueError, match="2 photos but 1 boxes"):
         descriptor.encode(files[:2], boxes=[None])
+
+
+def test_a_padded_box_is_the_box_grown_by_half_the_receptive_field(make):
+    photo = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+    descriptor = make(backbone=ALEXNET, images={"longest": 400})
+    margin = 163 / 2
+    padded = descriptor.encode([photo], boxes=[(150, 140, 230, 200)], crop="padded")
+    grown = (150 - margin, 140 - margin, 230 + margin, 200 + margin)
+    np.testing.assert_allclose(padded, descriptor.encode([photo], boxes=[grown], crop="relative"), atol=1e-5)
+    with pytest.raises(RecipeError, match="receptive field"):
+        make().encode([photo], boxes=[(150, 140, 230, 200)], crop="padded")
 
 
 def test_activations_inside_a_box_are_the_cells_whose_centres_it_holds(make):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +19,15 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Layer:
     """A feature layer that is read.
 
-    ``stride`` is in pixels of the input per cell; ``signed`` says that values below 0 occur.
+    ``stride`` is in pixels of the input per cell; ``signed`` says that values below 0 occur; ``receptive_field`` is
+    the side in pixels of what one cell sees, None where it is not known.
     """
 
     name: str
     channels: int
     stride: int
     signed: bool
+    receptive_field: int | None = None
 
 
 class Backbone(nn.Module):
@@ -82,8 +85,8 @@ class StepsBackbone(Backbone):
         kept = order[: max(order.index(layer) for layer in layers) + 1]
         shapes = _shapes([steps[step] for step in kept])
         found = {
-            step: Layer(step, channels, stride, signed[step])
-            for step, (channels, stride) in zip(kept, shapes, strict=True)
+            step: Layer(step, channels, stride, signed[step], field)
+            for step, (channels, stride, field) in zip(kept, shapes, strict=True)
         }
         super().__init__(name, [found[layer] for layer in layers], mean, std)
         self.net = nn.ModuleDict({step.replace(".", "_"): steps[step] for step in kept})
@@ -99,17 +102,36 @@ class StepsBackbone(Backbone):
         return [found[layer.name] for layer in self.layers]
 
 
-def _shapes(modules: Sequence[nn.Module], side: int = 512) -> list[tuple[int, int]]:
-    """(channels, stride) after each module of a chain, on shapes alone (no arithmetic is done).
+def _shapes(modules: Sequence[nn.Module], side: int = 512) -> list[tuple[int, int, int]]:
+    """(channels, stride, receptive field) after each module of a chain, on shapes alone (no arithmetic is done).
 
-    The stride is what the input grows by for one more cell: borders do not enter.
+    The stride is what the input grows by for one more cell: borders do not enter. The receptive field grows by each
+    window that is met; side branches of a block must have none (shortcuts of a residual block are 1 x 1).
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
+    field = 1
+
+    def met(window: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        nonlocal field
+        reach = (_side(window.kernel_size) - 1) * _side(getattr(window, "dilation", 1))
+        field += reach * round(2 * side / inputs[0].shape[2])
+
+    windows = [part for module in modules for part in module.modules() if hasattr(part, "kernel_size")]
     shapes = []
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         small, large = torch.empty(1, 3, side, side), torch.empty(1, 3, 2 * side, 2 * side)
         for module in modules:
-            small, large = module(small), module(large)
-            shapes.append((int(small.shape[1]), round(side / (int(large.shape[2]) - int(small.shape[2])))))
+            small = module(small)
+            hooks = [window.register_forward_pre_hook(met) for window in windows]
+            large = module(large)
+            for hook in hooks:
+                hook.remove()
+            stride = round(side / (int(large.shape[2]) - int(small.shape[2])))
+            shapes.append((int(small.shape[1]), stride, field))
     return shapes
+
+
+def _side(size: Any) -> int:
+    """Of a square window, given as torch's modules hold it."""
+    return int(size if isinstance(size, int) else size[0])

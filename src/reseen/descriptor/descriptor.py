@@ -292,7 +292,14 @@ class Descriptor:
 
     def _plan(self, crop: str | None, factors: tuple[float, ...], tasks: Mapping[str, Task] | None) -> Plan:
         images = self.recipe.images
-        return Plan(images.rule, crop or images.crop, factors, tasks or {}, self.head.photo_task)
+        crop = crop or images.crop
+        field = 0
+        if crop == "padded":
+            known = [layer.receptive_field for layer in self.backbone.layers]
+            if None in known:
+                raise RecipeError(f"the receptive field of {self.backbone.name!r} is not known: no padded boxes")
+            field = max(size for size in known if size is not None)
+        return Plan(images.rule, crop, factors, tasks or {}, self.head.photo_task, field)
 
     def _run(
         self,

@@ -23,13 +23,17 @@ WINDOW = 48
 
 @dataclass(frozen=True)
 class Plan:
-    """How photos become inputs: the resize rule, what a box means, one input per scale."""
+    """How photos become inputs: the resize rule, what a box means, one input per scale.
+
+    ``receptive_field`` in pixels is what the ``padded`` box rule enlarges a box by.
+    """
 
     rule: ResizeRule
     crop: str
     factors: tuple[float, ...]
     tasks: Mapping[str, Task] = field(default_factory=dict)
     pixel_task: Callable[[Pixels], Any] | None = None
+    receptive_field: int = 0
 
     @property
     def at_least(self) -> int:
@@ -77,7 +81,7 @@ def prepare_photo(index: int, source: PhotoLike, box: Box | None, plan: Plan) ->
                 window = (box[0] / width, box[1] / height, box[2] / width, box[3] / height)
         crop_box = None if window is not None else box
         crop = "relative" if window is not None else plan.crop
-        inputs = [prepare(photo, plan.rule, crop_box, crop, factor) for factor in plan.factors]
+        inputs = [prepare(photo, plan.rule, crop_box, crop, f, plan.receptive_field) for f in plan.factors]
         return Prepared(
             index,
             photo.size,
