@@ -146,7 +146,7 @@ def test_nothing_to_learn_on_is_said(tmp_path, cache, make, benchmark, paint):
 
 
 def test_table_csv_json_and_drawing(cache, make, gallery, lessons):
-    sets = [load_benchmarks(gallery(name, start=start))[0] for name, start in (("one", 0), ("two", 20))]
+    sets = [load_benchmarks(gallery(name, unmatched=u, start=s))[0] for name, u, s in (("one", 0, 0), ("two", 2, 20))]
     grid = Grid(("raw", "pca:shrinkage=0.1"), (4, None), ("none", "aqe:1"))
     points = list(ablate([make()], sets, grid, lessons, cache=cache))
     columns, rows = table(points)

@@ -332,5 +332,5 @@ def _mapped(encoded: Encoded, function: Callable[[Vectors], Vectors]) -> Encoded
         encoded,
         database=function(encoded.database),
         queries=function(encoded.queries),
-        unmatched=function(encoded.unmatched) if len(encoded.unmatched) else encoded.unmatched,
+        unmatched=function(encoded.unmatched),
     )
