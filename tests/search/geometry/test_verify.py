@@ -1,9 +1,11 @@
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
-from reseen.search.geometry import Geometry, match_shortlist, verify
-from reseen.search.geometry.verify import plausible
+from reseen.search.geometry import Geometry, verify
 from reseen.search.local import RootSift
 
 SIFT = RootSift()
@@ -62,16 +64,24 @@ def test_empty_photos_and_shortlists():
     assert verify(blank, [query, blank])[1].inliers == 0
 
 
-def test_a_grid_of_equal_cells_is_no_evidence():
-    cell = painting(5)[:40, :40]
-    grid = np.tile(cell, (9, 12, 1))
+def test_thousands_of_repeated_keypoints_are_no_evidence():
+    grid = np.tile(painting(5)[:24, :24], (20, 25, 1))
     other = painting(6)
-    other[:, :200] = grid[:360, :200]
-    pairs = match_shortlist(SIFT.extract(grid), [SIFT.extract(other)])[0]
-    assert len(np.unique(pairs.query)) == len(pairs.query)
-    assert len(np.unique(pairs.photo)) == len(pairs.photo)
-    clean = verify(SIFT.extract(painting(0)), [SIFT.extract(seen(painting(0), CORNERS))])[0]
-    assert verify(SIFT.extract(grid), [SIFT.extract(other)])[0].inliers < clean.inliers
+    other[:, :240] = np.tile(painting(5)[:24, :24], (15, 10, 1))
+    found = verify(RootSift(limit=4000).extract(grid), [RootSift(limit=4000).extract(other), SIFT.extract(painting(7))])
+    assert max(match.votes for match in found) < 15
+
+
+def test_two_instances_in_the_photo_are_one_match():
+    both = np.concatenate([painting(0), painting(0)], 1)
+    match = verify(SIFT.extract(painting(0)), [RootSift(limit=1200).extract(both)])[0]
+    assert match.kind == "homography"
+    assert match.inliers > 60
+    shift = np.array([480, 0])
+    assert min(np.abs(np.array(match.outline) - place * shift - CORNER_FRAME).max() for place in (0, 1)) < 4
+
+
+CORNER_FRAME = [[0, 0], [480, 0], [480, 360], [0, 360]]
 
 
 @pytest.mark.parametrize("turn", [cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_180])
@@ -81,23 +91,49 @@ def test_turned_photos_match(turn):
     assert match.inliers > 100
 
 
-FRAME = np.array([[-100.0, -80], [100, -80], [100, 80], [-100, 80]])
+def test_turned_photos_are_refused_when_upright_is_asked_for():
+    photos = [SIFT.extract(painting(0)), SIFT.extract(cv2.rotate(painting(0), cv2.ROTATE_90_CLOCKWISE))]
+    found = verify(SIFT.extract(painting(0)), photos, Geometry(upright=True))
+    assert [match.kind for match in found] == ["homography", "none"]
 
 
-@pytest.mark.parametrize(
-    ("model", "good"),
-    [
-        (np.eye(3), True),
-        (np.diag([-1.0, 1, 1]), False),
-        (np.diag([0.01, 0.01, 1]), False),
-        (np.array([[1.0, 0, 0], [0, 1, 0], [0.02, 0, 1]]), False),
-        (np.full((3, 3), np.nan), False),
-    ],
-    ids=["same", "mirror", "tiny", "behind", "nan"],
-)
-def test_what_no_camera_sees_is_refused(model, good):
-    assert plausible(model, FRAME, Geometry()) is good
+@pytest.mark.parametrize("box", [None, (100.0, 80.0, 300.0, 260.0)])
+def test_a_mirrored_photo_matches_on_request(box):
+    flipped = seen(painting(0), CORNERS)[:, ::-1]
+    photo = SIFT.extract(flipped)
+    assert verify(SIFT.extract(painting(0)), [photo], box=box)[0].votes < 8
+    match = verify(SIFT.extract(painting(0)), [photo], Geometry(mirror=True), box=box)[0]
+    assert match.mirrored
+    assert match.kind == "homography"
+    model = np.array(match.model).reshape(3, 3)
+    frame = np.array(CORNER_FRAME if box is None else [box[:2], (box[2], box[1]), box[2:], (box[0], box[3])])
+    view = cv2.getPerspectiveTransform(np.float32(CORNER_FRAME), np.float32(CORNERS))
+    expected = cv2.perspectiveTransform(np.float64(frame)[None], view)[0]
+    expected[:, 0] = 600 - expected[:, 0]
+    mapped = cv2.perspectiveTransform(np.float64(frame)[None], model)[0]
+    assert np.abs(mapped - expected).max() < 4
+    assert np.abs(np.sort(np.array(match.outline), 0) - np.sort(expected, 0)).max() < 4
+    for x, y, u, v in match.lines:
+        a, b, c = model @ (x, y, 1)
+        assert np.hypot(a / c - u, b / c - v) < 8
 
 
-def test_mirrors_are_accepted_on_request():
-    assert plausible(np.diag([-1.0, 1, 1]), FRAME, Geometry(mirror=True))
+def test_features_without_frames_match_by_models_alone():
+    without = [replace(SIFT.extract(p), frames=None) for p in (painting(0), seen(painting(0), CORNERS), painting(1))]
+    same, other = verify(without[0], without[1:])
+    assert same.votes == same.inliers > 60
+    assert other.votes < 15
+
+
+def test_features_of_two_extractors_are_not_compared():
+    short = replace(SIFT.extract(painting(0)), codes=np.zeros((600, 64), np.uint8))
+    with pytest.raises(ValueError, match="two extractors"):
+        verify(SIFT.extract(painting(0)), [short])
+
+
+def test_threads_of_other_libraries_come_back():
+    before = cv2.getNumThreads()
+    photos = [SIFT.extract(painting(seed)) for seed in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda q: verify(q, photos, threads=2), photos))
+    assert cv2.getNumThreads() == before

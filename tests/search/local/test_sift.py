@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from reseen.errors import CollectionDamaged
+from reseen.errors import CollectionDamaged, ReseenError
 from reseen.search.local import LocalFeatures, RootSift
+from reseen.search.local.sift import mirrored
 
 
 @pytest.fixture(scope="module")
@@ -13,14 +16,66 @@ def noise():
     return cv2.resize(rough, (480, 360), interpolation=cv2.INTER_CUBIC)
 
 
-def test_bytes_come_back_and_count_132_a_keypoint(noise):
+def test_bytes_come_back_and_count_134_a_keypoint(noise):
     found = RootSift(limit=200).extract(noise)
     again = LocalFeatures.from_bytes(found.to_bytes())
     assert len(found) == 200
-    assert len(found.to_bytes()) == 24 + 132 * 200
+    assert len(found.to_bytes()) == 26 + 134 * 200
     assert np.array_equal(again.points, found.points)
     assert np.array_equal(again.codes, found.codes)
-    assert (again.size, again.scale) == ((480, 360), 1.0)
+    assert np.array_equal(again.frames, found.frames)
+    assert (again.size, again.scale, again.zero) == ((480, 360), 1.0, 0)
+
+
+def test_features_without_frames_and_with_signed_codes_come_back():
+    features = LocalFeatures(
+        np.array([[1, 2]], np.float16), np.array([[128, 255, 0]], np.uint8), (10, 20), 0.5, None, zero=128
+    )
+    again = LocalFeatures.from_bytes(features.to_bytes())
+    assert again.frames is None
+    np.testing.assert_allclose(again.vectors(), [[0, 127 / 180.3, -128 / 180.3]], atol=1e-3)
+
+
+def test_frames_are_directions_and_octaves(noise):
+    import cv2
+
+    whole, turned = RootSift().extract(noise), RootSift().extract(cv2.rotate(noise, cv2.ROTATE_90_CLOCKWISE))
+    small = RootSift().extract(cv2.resize(noise, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+    for other, axis, expected in ((turned, 0, 64), (small, 1, -16)):
+        similarity = other.vectors() @ whole.vectors().T
+        sure = np.flatnonzero(similarity.max(1) > 0.98)
+        change = other.frames[sure].astype(int) - whole.frames[similarity[sure].argmax(1)]
+        assert len(sure) > 20
+        assert abs(np.median((change[:, axis] + 128) % 256 - 128) - expected) <= 1
+
+
+def test_mirrored_features_are_those_of_the_mirrored_photo(noise):
+    ours, other = mirrored(RootSift().extract(noise)), RootSift().extract(noise[:, ::-1])
+    similarity = ours.vectors() @ other.vectors().T
+    nearest = similarity.argmax(1)
+    assert np.median(similarity.max(1)) > 0.99
+    assert np.median(np.abs(ours.points - other.points[nearest])) < 0.2
+    apart = ours.frames.astype(int) - other.frames[nearest]
+    assert np.median(np.abs((apart[:, 0] + 128) % 256 - 128)) <= 2
+
+
+def test_only_sift_can_be_mirrored(noise):
+    with pytest.raises(ReseenError, match="only SIFT"):
+        mirrored(replace(RootSift().extract(noise), frames=None))
+
+
+def test_cells_spread_keypoints_over_the_photo(noise):
+    half = noise.copy()
+    half[:, 240:] = 128 + (half[:, 240:].astype(int) - 128) // 3
+    strongest, spread = (RootSift(limit=150, contrast=0.005, cell=cell).extract(half) for cell in (0, 40))
+    assert len(strongest) == len(spread) == 150
+    assert (strongest.pixels()[:, 0] > 240).mean() < 0.1
+    assert (spread.pixels()[:, 0] > 240).mean() > 0.3
+
+
+def test_a_dark_photo_gives_more_keypoints_when_equalised(noise):
+    dark = (noise // 16).astype(np.uint8)
+    assert len(RootSift(equalise=4).extract(dark)) > 2 * len(RootSift().extract(dark))
 
 
 def test_quantised_descriptors_stay_close_to_rootsift(noise):

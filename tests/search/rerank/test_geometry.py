@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
-from reseen.search.geometry import Verification
-from reseen.search.geometry.probability import log_odds, probability
+from reseen.search.geometry import Geometry, Verification
+from reseen.search.geometry.probability import Calibration, default_calibration, describe
 from reseen.search.local import RootSift
 from reseen.search.ranking import Hit, Ranking
 from reseen.search.rerank import Evidence, RerankError, parse_chain
@@ -42,8 +44,9 @@ def ranking(*ids, box=None):
     return Ranking("q", box, tuple(Hit(n, i, None, 0.5 - n / 100) for n, i in enumerate(ids, 1)))
 
 
-def found(inliers, tentative=100, coverage=0.5, kind="homography"):
-    return Verification(inliers, tentative, kind, (), (), (), coverage)
+def found(votes, inliers=0, tentative=60, coverage=0.5):
+    kind = "homography" if inliers else "none"
+    return Verification(votes, inliers, tentative, kind, coverage=coverage if inliers else 0.0)
 
 
 def test_the_photo_of_the_same_painting_rises_and_says_why(evidence):
@@ -91,12 +94,41 @@ def test_without_local_features_it_says_how_to_get_them(evidence):
         GeometryStage()(ranking(0), Evidence(evidence.query, evidence.vectors))
 
 
-def test_more_inliers_are_more_likely():
-    values = [log_odds(found(n)) for n in (6, 10, 20, 40, 80)]
+def test_more_agreement_is_more_likely():
+    calibration = default_calibration()
+    assert set(calibration.weights) == set(describe(found(0)))
+    values = [calibration.log_odds(found(n, n)) for n in (6, 10, 20, 40)]
     assert values == sorted(values)
     assert values[0] < 0 < values[-1]
-    assert 0 < probability(found(0, kind="none")) < 0.05
+    assert 0 < calibration.probability(found(0)) < 0.02
+    assert calibration.log_evidence(found(0)) < 0 < calibration.log_evidence(found(20, 20))
 
 
 def test_probability_never_overflows():
-    assert probability(found(10**9, 10**9, 1.0)) == 1.0
+    assert Calibration({**default_calibration().weights, "log_votes": 1e6}).probability(found(10**9, 10**9)) == 1.0
+
+
+def test_evidence_is_the_odds_beside_those_of_the_prior():
+    even = Calibration(dict.fromkeys(describe(found(0)), 0.0), prior=0.02)
+    assert even.probability(found(30, 30)) == 0.5
+    assert even.log_evidence(found(30, 30)) == pytest.approx(np.log(0.98 / 0.02))
+
+
+def test_another_calibration_changes_the_rise(evidence):
+    sure = Calibration({**default_calibration().weights, "constant": 50.0})
+    rise = GeometryStage(calibration=sure, weight=0.5, ceiling=2.0)(ranking(0), evidence)[0].score - 0.49
+    assert rise == pytest.approx(1.0)
+
+
+def test_a_mirrored_shelf_is_found_on_request(shelf, evidence):
+    flipped = SIFT.extract(np.ascontiguousarray(seen(painting(0))[:, ::-1]))
+    there = replace(evidence, features=lambda ids: [flipped if i == 4 else shelf[i] for i in ids])
+    assert GeometryStage()(ranking(0, 1, 4), there)[0].id != 4
+    assert GeometryStage(settings=Geometry(mirror=True))(ranking(0, 1, 4), there)[0].id == 4
+
+
+def test_a_query_without_keypoints_leaves_the_ranking(evidence):
+    blank = replace(evidence, query_features=SIFT.extract(np.full((90, 90, 3), 7, np.uint8)))
+    after = GeometryStage()(ranking(0, 1, 4), blank)
+    assert [hit.id for hit in after] == [0, 1, 4]
+    assert all(hit.match.inliers == 0 for hit in after)

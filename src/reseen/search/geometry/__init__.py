@@ -1,6 +1,7 @@
 """Geometric verification: whether one rigid object, or one scene, explains the matches of two photos."""
 
-from reseen.search.geometry.matching import Pairs, match_shortlist
-from reseen.search.geometry.verify import Geometry, Verification, verify
+from reseen.search.geometry.matching import Pairs, match
+from reseen.search.geometry.models import Geometry
+from reseen.search.geometry.verify import Verification, verify
 
-__all__ = ["Geometry", "Pairs", "Verification", "match_shortlist", "verify"]
+__all__ = ["Geometry", "Pairs", "Verification", "match", "verify"]

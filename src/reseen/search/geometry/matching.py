@@ -1,64 +1,54 @@
-"""Mutual matches that pass the ratio test, of one query against a whole shortlist."""
+"""Mutual matches that pass the ratio test, of one photo's descriptors against another's."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.search.local.base import LocalFeatures
-
 
 @dataclass(frozen=True)
 class Pairs:
-    """Matches of one pair of photos: rows of the query's and of the photo's features, and how distinct.
+    """Matches of one pair of photos: rows of the query's and of the photo's features.
 
     Attributes:
         query, photo: ``(m,)`` int64 row numbers; each occurs at most once on its side.
-        ratio: ``(m,)`` float32, distance to the match over distance to the second nearest.
-        similarity: ``(n, k)`` float32, inner products of all descriptors, for a guided second pass.
+        similarity: ``(k, n)`` float32, inner products of the photo's k and the query's n descriptors.
     """
 
     query: NDArray[np.int64]
     photo: NDArray[np.int64]
-    ratio: NDArray[np.float32]
     similarity: NDArray[np.float32]
 
+    def __len__(self) -> int:
+        return len(self.query)
 
-def match_shortlist(
-    query: LocalFeatures, photos: Sequence[LocalFeatures], ratio: float = 0.9, threads: int = 4
-) -> list[Pairs]:
-    """Mutual nearest neighbours under the ratio test (Lowe, 2004), by one matrix product for the shortlist.
 
-    Repeated structure (grids, text, watermarks) fails the ratio test: its second neighbour is as near.
+def match(query: NDArray[np.float32], photo: NDArray[np.float32], ratio: float = 0.9) -> Pairs:
+    """Mutual nearest neighbours under the ratio test (Lowe, 2004).
+
+    The second neighbour is looked for in the query: repeated structure there (grids, text, watermarks) fails the
+    test, as its second neighbour is as near, while an object that the photo shows twice passes.
+
+    Args:
+        query: unit descriptors ``(n, d)``.
+        photo: unit descriptors ``(k, d)``.
+        ratio: largest quotient of the distances to the nearest and to the second nearest.
     """
-    if not photos:
-        return []
-    stacked = np.concatenate([p.vectors() for p in photos])
-    products = stacked @ query.vectors().T
-    ends = np.cumsum([len(p) for p in photos])
-    blocks = [products[e - len(p) : e] for p, e in zip(photos, ends, strict=True)]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda block: _mutual(block, ratio), blocks))
-
-
-def _mutual(similarity: NDArray[np.float32], ratio: float) -> Pairs:
-    """``(k, n)`` products of a photo's k and the query's n features -> their mutual distinct matches."""
-    k, n = similarity.shape
+    similarity = photo @ query.T
     none = np.zeros(0, np.int64)
-    if k < 2 or n < 2:
-        return Pairs(none, none, np.zeros(0, np.float32), similarity.T)
+    if min(similarity.shape) < 2:
+        return Pairs(none, none, similarity)
+    rows = np.arange(len(photo))
     nearest = similarity.argmax(1)
-    backwards = similarity.argmax(0)
-    photo = np.flatnonzero(backwards[nearest] == np.arange(k))
-    query = nearest[photo]
-    rows = similarity[photo].copy()
-    best = rows[np.arange(len(photo)), query]
-    rows[np.arange(len(photo)), query] = -2
-    second = rows.max(1)
-    quotient = np.sqrt(np.maximum(1 - best, 0) / np.maximum(1 - second, 1e-6)).astype(np.float32)
-    good = quotient < ratio
-    return Pairs(query[good], photo[good], quotient[good], similarity.T)
+    best = similarity[rows, nearest]
+    matched = np.flatnonzero(best >= similarity.max(0)[nearest])
+    # several photo features may tie for one query feature; the first of them is its match
+    _, first = np.unique(nearest[matched], return_index=True)
+    matched = matched[np.sort(first)]
+    others = similarity[matched]
+    others[np.arange(len(matched)), nearest[matched]] = -2
+    near, next_near = 1 - best[matched], 1 - others.max(1)
+    kept = matched[near < ratio**2 * next_near]
+    return Pairs(nearest[kept], kept, similarity)

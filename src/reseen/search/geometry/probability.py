@@ -4,44 +4,59 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from reseen.search.geometry.verify import Verification
 
-FEATURES = ("constant", "log_inliers", "inlier_share", "coverage", "fundamental")
-"""What the logistic regression sees of a pair; see :func:`describe`."""
+
+def describe(found: Verification) -> dict[str, float]:
+    """What the logistic regression sees of a pair, by name."""
+    plane = found.kind == "homography"
+    return {
+        "constant": 1.0,
+        "log_votes": math.log1p(found.votes),
+        "log_inliers": math.log1p(found.inliers) if plane else 0.0,
+        "homography": float(plane),
+        "log_tentative": math.log1p(found.tentative),
+        "coverage": found.coverage,
+    }
 
 
-def describe(found: Verification) -> tuple[float, ...]:
-    """The values of :data:`FEATURES` for a pair that a model explains."""
-    return (
-        1.0,
-        math.log(max(found.inliers, 1)),
-        found.inliers / max(found.tentative, found.inliers, 1),
-        found.coverage,
-        float(found.kind == "fundamental"),
-    )
+@dataclass(frozen=True)
+class Calibration:
+    """A logistic regression on a pair's geometry, learned on pairs that show the same thing and pairs that do not.
+
+    Attributes:
+        weights: of the values of :func:`describe`, by name.
+        prior: share of true matches for which its probabilities hold: one photo of a shortlist of fifty is right.
+    """
+
+    weights: Mapping[str, float]
+    prior: float = 0.02
+
+    def log_odds(self, found: Verification) -> float:
+        """Log odds of a true match."""
+        return sum(self.weights[name] * value for name, value in describe(found).items())
+
+    def probability(self, found: Verification) -> float:
+        """The same as a probability, 0..1."""
+        return 1 / (1 + math.exp(-max(-500.0, min(500.0, self.log_odds(found)))))
+
+    def log_evidence(self, found: Verification) -> float:
+        """Log of how many times more likely true pairs look so than others: log odds less those of the prior."""
+        return self.log_odds(found) - math.log(self.prior / (1 - self.prior))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"prior": self.prior, "weights": dict(self.weights)}
 
 
 @cache
-def _calibration() -> tuple[tuple[float, ...], float]:
+def default_calibration() -> Calibration:
+    """The one that is shipped (``benchmarks/calibrate_geometry.py`` learns it)."""
     values = json.loads(files("reseen.search.geometry").joinpath("calibration.json").read_text("utf-8"))
-    return tuple(float(values["weights"][name]) for name in FEATURES), float(values["none"])
-
-
-def log_odds(found: Verification) -> float:
-    """Log odds of a true match, for a photo of a shortlist of which one in fifty is right.
-
-    A logistic regression on the pair's geometry, learned on pairs that show the same thing and pairs that do
-    not (``benchmarks/calibrate_geometry.py``); pairs that no model explains share one value.
-    """
-    weights, none = _calibration()
-    if found.kind == "none":
-        return none
-    return sum(w * x for w, x in zip(weights, describe(found), strict=True))
-
-
-def probability(found: Verification) -> float:
-    """The same as a probability, 0..1."""
-    return 1 / (1 + math.exp(-max(-500.0, min(500.0, log_odds(found)))))
+    return Calibration(values["weights"], values["prior"])

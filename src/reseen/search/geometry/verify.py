@@ -1,44 +1,27 @@
-"""A homography or a fundamental matrix by MAGSAC, refused where no camera could have seen it."""
+"""Whether a query and the photos of a shortlist show one rigid object, or one scene."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.search.geometry.matching import Pairs, match_shortlist
+from reseen.search.geometry.matching import match
+from reseen.search.geometry.models import Geometry, Model, fundamental, homography
+from reseen.search.geometry.threads import one_thread_each
+from reseen.search.geometry.voting import agreeing
 from reseen.search.local.base import LocalFeatures
+from reseen.search.local.sift import mirrored
 
 Polygon = tuple[tuple[float, float], ...]
+Box = tuple[float, float, float, float]
 
-
-@dataclass(frozen=True)
-class Geometry:
-    """Settings of the verification; pixels are those of the extracted photos.
-
-    Args:
-        ratio: threshold of the ratio test.
-        threshold: MAGSAC's largest residual in pixels.
-        iterations: at most so many samples for a model.
-        guided: half width in pixels of the search of the second pass, 0 for none.
-        seed: of the sampler; the same seed gives the same ranking.
-        least: fewer inliers are no match at all.
-        mirror: accept homographies that turn the object over.
-        area: a seen object is at most this many times larger or smaller than in the query.
-    """
-
-    ratio: float = 0.9
-    threshold: float = 4.0
-    iterations: int = 1000
-    guided: float = 6.0
-    seed: int = 0
-    least: int = 6
-    mirror: bool = False
-    area: float = 60.0
+SCENE = 8
+"""Places that must agree before a fundamental matrix, which has 7 degrees of freedom, is asked for."""
 
 
 @dataclass(frozen=True)
@@ -46,178 +29,148 @@ class Verification:
     """How a photo matches the query.
 
     Attributes:
-        inliers: places (not keypoints) that agree with the model.
-        tentative: matches before the model.
+        votes: places (not keypoints) that agree on one similarity transform, loosely.
+        inliers: places that agree with the model.
+        tentative: matches before either.
         kind: ``homography``, ``fundamental`` or ``none``.
         model: 3 x 3, query to photo in full-photo pixels (row by row), empty for ``none``.
         outline: the query's frame or box as seen in the photo, in its full pixels; empty without homography.
         lines: ``(x, y, x', y')`` of the inliers in full pixels of query and photo.
-        coverage: share of the query's frame or box that the inliers' convex hull covers.
+        coverage: share of the query's frame or box that a homography's inliers cover with their convex hull.
+        mirrored: the photo shows the query as a mirror does.
     """
 
+    votes: int
     inliers: int
     tentative: int
     kind: str
-    model: tuple[float, ...]
-    outline: Polygon
-    lines: tuple[tuple[float, float, float, float], ...]
-    coverage: float
+    model: tuple[float, ...] = ()
+    outline: Polygon = ()
+    lines: tuple[tuple[float, float, float, float], ...] = ()
+    coverage: float = 0.0
+    mirrored: bool = False
 
 
 def verify(
     query: LocalFeatures,
     photos: Sequence[LocalFeatures],
     settings: Geometry | None = None,
-    box: tuple[float, float, float, float] | None = None,
+    box: Box | None = None,
     threads: int = 4,
 ) -> list[Verification]:
-    """Match a query, or its box, with every photo of a shortlist: one :class:`Verification` each, in order."""
+    """Match a query, or its box, with every photo of a shortlist: one :class:`Verification` each, in order.
+
+    Each photo is matched and verified as one piece of work by one of ``threads``: its products stay in the cache,
+    which is several times faster than one product for the whole shortlist.
+    """
     chosen = settings or Geometry()
-    inside = query.inside(box)
-    frame = np.array(box if box is not None else (0, 0, *query.size), np.float64).reshape(2, 2)
-    pairs = match_shortlist(inside, photos, chosen.ratio, max(1, threads))
+    frame = box if box is not None else (0.0, 0.0, float(query.size[0]), float(query.size[1]))
+    sides = [_Side.of(query.inside(box), frame, turned_over=False)]
+    if chosen.mirror:
+        width = query.size[0]
+        flipped = (width - frame[2], frame[1], width - frame[0], frame[3])
+        sides.append(_Side.of(mirrored(query.inside(box)), flipped, turned_over=True))
 
-    def one(job: tuple[LocalFeatures, Pairs]) -> Verification:
-        return _verify_pair(inside, job[0], job[1], frame, chosen)
+    def one(photo: LocalFeatures) -> Verification:
+        return max((_verify_pair(side, photo, chosen) for side in sides), key=lambda found: found.votes)
 
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        with ThreadPoolExecutor(max(1, threads)) as pool:
-            return list(pool.map(one, zip(photos, pairs, strict=True)))
-    finally:
-        cv2.setNumThreads(before)
+    with one_thread_each(), ThreadPoolExecutor(max(1, threads)) as pool:
+        return list(pool.map(one, photos))
 
 
-def _verify_pair(
-    query: LocalFeatures, photo: LocalFeatures, pairs: Pairs, frame: NDArray[np.float64], settings: Geometry
-) -> Verification:
-    tentative = len(pairs.query)
-    if tentative < settings.least:
-        return Verification(0, tentative, "none", (), (), (), 0.0)
+@dataclass(frozen=True)
+class _Side:
+    """The query as it is matched, with what does not depend on the photo."""
+
+    features: LocalFeatures
+    vectors: NDArray[np.float32]
+    corners: NDArray[np.float64]
+    turned_over: bool
+
+    @classmethod
+    def of(cls, features: LocalFeatures, frame: Box, *, turned_over: bool) -> _Side:
+        (x0, y0), (x1, y1) = (np.array(frame).reshape(2, 2) - np.array(features.size) / 2) * features.scale
+        corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float64)
+        return cls(features, features.vectors(), corners, turned_over)
+
+
+def _verify_pair(side: _Side, photo: LocalFeatures, settings: Geometry) -> Verification:
+    query = side.features
+    if query.codes.shape[1] != photo.codes.shape[1]:
+        sizes = f"{query.codes.shape[1]} and {photo.codes.shape[1]}"
+        raise ValueError(f"descriptors of {sizes} dimensions come from two extractors and cannot be matched")
+    pairs = match(side.vectors, photo.vectors(), settings.ratio)
+    nothing = Verification(0, 0, len(pairs), "none")
+    if len(pairs) < settings.least:
+        return nothing
     q, p = query.points.astype(np.float64), photo.points.astype(np.float64)
-    corners = _corners(frame, query)
-    best: tuple[int, str, NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]] | None = None
-    h, seen = cv2.findHomography(q[pairs.query], p[pairs.photo], _usac(settings))
-    if h is not None and plausible(h, corners, settings):
-        rows, columns = pairs.query[seen.ravel() > 0], pairs.photo[seen.ravel() > 0]
-        if settings.guided:
-            h, rows, columns = _guided(h, q, p, pairs, rows, columns, corners, settings)
-        best = (distinct(q[rows], p[columns]), "homography", h, rows, columns)
-    if tentative >= 2 * settings.least + 2 and (best is None or best[0] < tentative // 2):
-        f, seen = cv2.findFundamentalMat(q[pairs.query], p[pairs.photo], _usac(settings))
-        if f is not None and f.shape == (3, 3):
-            rows, columns = pairs.query[seen.ravel() > 0], pairs.photo[seen.ravel() > 0]
-            # any 7 points fit some fundamental matrix, and an epipolar line catches many by chance
-            count = distinct(q[rows], p[columns]) // 2
-            if count > (best[0] if best else settings.least):
-                best = (count, "fundamental", f, rows, columns)
-    if best is None or best[0] < settings.least:
-        return Verification(0, tentative, "none", (), (), (), 0.0)
-    inliers, kind, model, rows, columns = best
+    rows = np.arange(len(pairs))
+    framed = query.frames is not None and photo.frames is not None
+    if query.frames is not None and photo.frames is not None:
+        places = q[pairs.query].astype(np.float32), p[pairs.photo].astype(np.float32)
+        frames = query.frames[pairs.query], photo.frames[pairs.photo]
+        rows = np.flatnonzero(agreeing(*places, *frames, upright=settings.upright))
+    votes = distinct(q[pairs.query[rows]], p[pairs.photo[rows]])
+    if votes < settings.least:
+        return replace(nothing, votes=votes)
+    plane = homography(q, p, pairs, rows, side.corners, settings)
+    inliers = _places(plane, q, p)
+    model = plane
+    if votes >= SCENE and 2 * inliers < votes:
+        scene = fundamental(q, p, pairs, rows, settings)
+        # matches that vote fit some epipolar geometry too easily for it to beat a plane of half as many
+        if _places(scene, q, p) > max(SCENE, 2 * inliers):
+            model, inliers = scene, _places(scene, q, p)
+    if not framed:
+        votes = inliers
+    if model is None or inliers < settings.least:
+        return replace(nothing, votes=votes)
+    return _described(Verification(votes, inliers, len(pairs), model.kind), model, side, photo)
+
+
+def _described(found: Verification, model: Model, side: _Side, photo: LocalFeatures) -> Verification:
+    """The same with the model, its outline and its lines in pixels of the full photos."""
+    query = side.features
+    over = np.diag([-1.0 if side.turned_over else 1.0, 1.0, 1.0])
+    a, b = _centring(query), _centring(photo)
+    full = b.T @ model.matrix @ over @ a
     outline: Polygon = ()
-    if kind == "homography":
-        seen_corners = cv2.perspectiveTransform(corners[None], model)[0] / photo.scale + np.array(photo.size) / 2
-        outline = tuple((float(x), float(y)) for x, y in seen_corners)
-    hull = cv2.contourArea(cv2.convexHull(q[rows].astype(np.float32)))
-    coverage = float(min(1.0, hull / max(cv2.contourArea(corners.astype(np.float32)), 1.0)))
-    ends = np.hstack([query.pixels()[rows], photo.pixels()[columns]])
-    lines = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in ends)
-    full = _in_full_pixels(model, query, photo, kind)
-    return Verification(inliers, tentative, kind, tuple(map(float, full.ravel())), outline, lines, coverage)
+    coverage = 0.0
+    if model.kind == "homography":
+        full = np.linalg.inv(b) @ model.matrix @ over @ a
+        full = full / full[2, 2]
+        corners = cv2.perspectiveTransform(side.corners[None], model.matrix)[0] / photo.scale + np.array(photo.size) / 2
+        outline = tuple((float(x), float(y)) for x, y in corners)
+        hull = cv2.contourArea(cv2.convexHull(query.points[model.query].astype(np.float32)))
+        coverage = float(min(1.0, hull / max(cv2.contourArea(side.corners.astype(np.float32)), 1.0)))
+    starts = query.pixels()[model.query]
+    if side.turned_over:
+        starts[:, 0] = query.size[0] - starts[:, 0]
+    ends = photo.pixels()[model.photo]
+    lines = tuple((float(a), float(b), float(c), float(d)) for (a, b), (c, d) in zip(starts, ends, strict=True))
+    return replace(
+        found,
+        model=tuple(map(float, full.ravel())),
+        outline=outline,
+        lines=lines,
+        coverage=coverage,
+        mirrored=side.turned_over,
+    )
 
 
-def _usac(settings: Geometry) -> cv2.UsacParams:
-    params = cv2.UsacParams()
-    params.score = cv2.SCORE_METHOD_MAGSAC
-    params.loMethod = cv2.LOCAL_OPTIM_SIGMA
-    params.sampler = cv2.SAMPLING_UNIFORM
-    params.threshold = settings.threshold
-    params.maxIterations = settings.iterations
-    params.confidence = 0.999
-    params.randomGeneratorState = settings.seed
-    params.isParallel = False
-    return params
-
-
-def plausible(h: NDArray[np.float64], corners: NDArray[np.float64], settings: Geometry) -> bool:
-    """Whether a camera can see the query's frame so: in front, convex, not turned over, not tiny."""
-    if not np.isfinite(h).all():
-        return False
-    homogeneous = np.hstack([corners, np.ones((4, 1))]) @ h.T
-    depth = homogeneous[:, 2]
-    if depth.min() * depth.max() <= 0 or abs(depth).min() < 0.1 * abs(depth).max():
-        return False
-    seen = homogeneous[:, :2] / depth[:, None]
-    turns = _turns(seen)
-    if not ((turns > 0).all() or (settings.mirror and (turns < 0).all())):
-        return False
-    growth = cv2.contourArea(seen.astype(np.float32)) / max(cv2.contourArea(corners.astype(np.float32)), 1e-9)
-    return bool(1 / settings.area < growth < settings.area)
-
-
-def _turns(polygon: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cross products at the corners: all positive for a convex polygon in the frame's own direction."""
-    ahead = np.roll(polygon, -1, 0) - polygon
-    behind = np.roll(ahead, 1, 0)
-    return np.asarray(behind[:, 0] * ahead[:, 1] - behind[:, 1] * ahead[:, 0])
+def _places(model: Model | None, q: NDArray[np.float64], p: NDArray[np.float64]) -> int:
+    return 0 if model is None else distinct(q[model.query], p[model.photo])
 
 
 def distinct(query: NDArray[np.float64], photo: NDArray[np.float64], cell: float = 3.0) -> int:
     """Inliers that lie apart in both photos: SIFT repeats a keypoint with several orientations and scales."""
     if not len(query):
         return 0
-    places = [len(np.unique(np.floor(x / cell), axis=0)) for x in (query, photo)]
+    places = [len(set(map(tuple, np.floor(x / cell).tolist()))) for x in (query, photo)]
     return min(places)
 
 
-def _guided(
-    h: NDArray[np.float64],
-    q: NDArray[np.float64],
-    p: NDArray[np.float64],
-    pairs: Pairs,
-    rows: NDArray[np.int64],
-    columns: NDArray[np.int64],
-    corners: NDArray[np.float64],
-    settings: Geometry,
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Match again near the place where the model sees each keypoint, and fit again.
-
-    Instead of the ratio test a match must be better than everything elsewhere in the photo: with a bare
-    threshold, unrelated photos gather dozens of matches under any model.
-    """
-    expected = cv2.perspectiveTransform(q[None], h)[0]
-    gap = ((expected[:, None, :] - p[None]) ** 2).sum(2)
-    close = gap < settings.guided**2
-    near = np.where(close, pairs.similarity, -1.0)
-    elsewhere = np.where(close, -1.0, pairs.similarity).max(1)
-    right, left = near.argmax(1), near.argmax(0)
-    ours = np.arange(len(q))
-    good = np.flatnonzero((left[right] == ours) & (near[ours, right] > elsewhere))
-    if len(good) <= len(rows):
-        return h, rows, columns
-    refined, _ = cv2.findHomography(q[good], p[right[good]], 0)
-    if refined is None or not plausible(refined, corners, settings):
-        return h, good, right[good]
-    return refined, good, right[good]
-
-
-def _corners(frame: NDArray[np.float64], features: LocalFeatures) -> NDArray[np.float64]:
-    (x0, y0), (x1, y1) = (frame - np.array(features.size) / 2) * features.scale
-    return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float64)
-
-
-def _in_full_pixels(
-    model: NDArray[np.float64], query: LocalFeatures, photo: LocalFeatures, kind: str
-) -> NDArray[np.float64]:
-    """The same model between full photos instead of centred, reduced ones."""
-    a, b = _centring(query), _centring(photo)
-    if kind == "homography":
-        full = np.linalg.inv(b) @ model @ a
-        return np.asarray(full / full[2, 2])
-    return np.asarray(b.T @ model @ a)
-
-
 def _centring(features: LocalFeatures) -> NDArray[np.float64]:
+    """From full pixels to extracted, centred ones."""
     s, (w, h) = features.scale, features.size
     return np.array([[s, 0, -s * w / 2], [0, s, -s * h / 2], [0, 0, 1.0]])

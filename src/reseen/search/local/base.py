@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reseen.errors import CollectionDamaged
 
-_HEADER = struct.Struct("<4sIIIfHH")
-_MAGIC = b"RLF1"
+_HEADER = struct.Struct("<4sIIIfHHH")
+_MAGIC = b"RLF2"
 
 
 @dataclass(frozen=True)
@@ -22,19 +22,26 @@ class LocalFeatures:
     Attributes:
         points: ``(n, 2)`` float16, x and y from the photo's centre in pixels of the photo as it was
             extracted: near the centre float16 is finest (at most 0.13 pixel of error in 1,000).
-        codes: ``(n, d)`` uint8; divided by their norm they are unit descriptors.
+        codes: ``(n, d)`` uint8; less ``zero`` and divided by their norm they are unit descriptors.
         size: width and height of the full upright photo.
         scale: extracted pixels per pixel of the full photo.
+        frames: ``(n, 2)`` uint8, each keypoint's direction in 256ths of a turn and its size in 16ths of an octave,
+            for extractors that know them; None for others.
+        zero: the code that stands for 0: 0 for descriptors without negative values, else 128.
     """
 
     points: NDArray[np.float16]
     codes: NDArray[np.uint8]
     size: tuple[int, int]
     scale: float
+    frames: NDArray[np.uint8] | None = None
+    zero: int = 0
 
     def __post_init__(self) -> None:
         if self.points.shape != (len(self.codes), 2) or self.codes.ndim != 2 or self.scale <= 0:
             raise ValueError(f"points {self.points.shape} and codes {self.codes.shape} do not fit together")
+        if self.frames is not None and self.frames.shape != self.points.shape:
+            raise ValueError(f"points {self.points.shape} and frames {self.frames.shape} do not fit together")
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -46,7 +53,7 @@ class LocalFeatures:
 
     def vectors(self) -> NDArray[np.float32]:
         """Unit descriptors, ``(n, d)`` float32; a code of zeros stays zero."""
-        x = self.codes.astype(np.float32)
+        x = self.codes.astype(np.float32) - self.zero
         norms = np.sqrt(np.einsum("nd,nd->n", x, x))
         return np.asarray(x / np.maximum(norms, 1.0)[:, None], np.float32)
 
@@ -59,26 +66,32 @@ class LocalFeatures:
         if box is None:
             return self
         xy = self.pixels()
-        keep = (xy >= box[:2]).all(1) & (xy <= box[2:]).all(1)
-        return LocalFeatures(self.points[keep], self.codes[keep], self.size, self.scale)
+        return self.only((xy >= box[:2]).all(1) & (xy <= box[2:]).all(1))
+
+    def only(self, rows: Any) -> LocalFeatures:
+        """Some of the features: a mask, row numbers or a slice."""
+        frames = None if self.frames is None else self.frames[rows]
+        return replace(self, points=self.points[rows], codes=self.codes[rows], frames=frames)
 
     def to_bytes(self) -> bytes:
-        """A header of 24 bytes, and ``4 + d`` for each keypoint (132 with SIFT)."""
+        """A header of 26 bytes, and ``4 + d`` for each keypoint, 2 more with its frame (134 with SIFT)."""
         n, d = self.codes.shape
-        header = _HEADER.pack(_MAGIC, n, *self.size, self.scale, d, 0)
-        return header + self.points.astype("<f2").tobytes() + self.codes.tobytes()
+        header = _HEADER.pack(_MAGIC, n, *self.size, self.scale, d, self.zero, self.frames is not None)
+        frames = b"" if self.frames is None else self.frames.tobytes()
+        return header + self.points.astype("<f2").tobytes() + self.codes.tobytes() + frames
 
     @classmethod
     def from_bytes(cls, data: bytes) -> LocalFeatures:
         """The inverse of :meth:`to_bytes`; :class:`CollectionDamaged` for anything else."""
         if len(data) < _HEADER.size or data[:4] != _MAGIC:
             raise CollectionDamaged("local features of a photo are not readable; index it again")
-        _, n, width, height, scale, d, _ = _HEADER.unpack_from(data)
-        if len(data) != _HEADER.size + n * (4 + d) or not scale > 0:
+        _, n, width, height, scale, d, zero, framed = _HEADER.unpack_from(data)
+        if len(data) != _HEADER.size + n * (4 + d + 2 * framed) or not scale > 0:
             raise CollectionDamaged("local features of a photo are torn; index it again")
         points = np.frombuffer(data, "<f2", 2 * n, _HEADER.size).reshape(n, 2)
         codes = np.frombuffer(data, np.uint8, n * d, _HEADER.size + 4 * n).reshape(n, d)
-        return cls(points.astype(np.float16, copy=False), codes, (width, height), scale)
+        frames = np.frombuffer(data, np.uint8, 2 * n, _HEADER.size + n * (4 + d)).reshape(n, 2) if framed else None
+        return cls(points.astype(np.float16, copy=False), codes, (width, height), scale, frames, zero)
 
 
 class Extractor(Protocol):
