@@ -18,6 +18,7 @@ from reseen.errors import TrainingError
 from reseen.training import Trainer, TrainingSettings, join
 from reseen.training.datasets import class_folders, references
 from reseen.training.loop import Progress
+from reseen.training.network import Network
 
 
 def weights(descriptor) -> torch.Tensor:
@@ -156,6 +157,50 @@ def test_patience_and_averaging_with_the_start(tiny, classes, tmp_path):
     torch.testing.assert_close(weights(half), (weights(plain) + weights(start)) / 2)
 
 
+def test_results_of_any_share_of_the_start(tiny, classes, tmp_path):
+    start = tiny(epochs=1, validation=0)
+    trainer = Trainer(start, class_folders(classes), tmp_path / "run")
+    trained = trainer.run()
+    assert torch.equal(weights(trainer.result(1.0)), weights(start))
+    assert torch.equal(weights(trainer.result(0.0)), weights(trained))
+
+
+def test_out_of_memory_is_explained_and_the_run_goes_on(tiny, classes, tmp_path, monkeypatch):
+    options = {"epochs": 2, "negatives": {"rule": "n1", "count": 2, "source": "batch"}}
+    whole = Trainer(tiny(**options), class_folders(classes), tmp_path / "whole").run()
+    forward, calls = Network.forward, 0
+
+    def full(network: Network, pixels: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += torch.is_grad_enabled()
+        if calls == 9:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(network, pixels)
+
+    monkeypatch.setattr(Network, "forward", full)
+    with pytest.raises(TrainingError, match="lower tuples_per_pass"):
+        Trainer(tiny(**options), class_folders(classes), tmp_path / "run", save_seconds=0).run()
+    monkeypatch.undo()
+    resumed = Trainer(tiny(**options), class_folders(classes), tmp_path / "run").run()
+    assert torch.equal(weights(resumed), weights(whole))
+
+
+def test_a_class_of_one_photo_serves_as_a_negative(tiny, classes, tmp_path):
+    for photo in (classes / "c0").glob("[123].png"):
+        photo.unlink()
+    negatives = {"rule": "n1", "count": 28}
+    trainer = Trainer(tiny(epochs=1, validation=0, negatives=negatives), class_folders(classes), tmp_path / "run")
+    trainer.run()
+    assert 0 not in trainer.data.clusters[trainer.data.pairs]
+    assert 0 in trainer.data.clusters[trainer.mined]
+
+
+def test_tensorboard_gets_a_row_per_epoch(tiny, classes, tmp_path):
+    pytest.importorskip("tensorboard")
+    Trainer(tiny(epochs=2, validation=0), class_folders(classes), tmp_path / "run", tensorboard=True).run()
+    assert len(list((tmp_path / "run" / "tensorboard").glob("events*"))) == 2
+
+
 def test_the_projection_is_learned_afterwards(tiny, classes, tmp_path):
     start = tiny(projection=[{"kind": "pca", "dim": 5}], epochs=1)
     got = Trainer(start, class_folders(classes), tmp_path / "run").run()
@@ -195,14 +240,15 @@ def script(tmp_path: Path, classes: Path, to: Path, save: float = 60, **options)
     return file
 
 
-@pytest.mark.parametrize("loss", ["contrastive", "info-nce"])
-def test_two_processes_equal_one(tiny, classes, tmp_path, loss):
-    options = {
-        "epochs": 2,
-        "loss": {"kind": loss},
-        "validation": 0.25,
-        "negatives": {"rule": "n2" if loss == "contrastive" else "none", "count": 2, "every": 8},
-    }
+@pytest.mark.parametrize(
+    ("loss", "negatives"),
+    [
+        ("contrastive", {"rule": "n2", "count": 2, "every": 8}),
+        ("triplet", {"rule": "hardest", "count": 2, "source": "batch"}),
+    ],
+)
+def test_two_processes_equal_one(tiny, classes, tmp_path, loss, negatives):
+    options = {"epochs": 2, "loss": {"kind": loss}, "validation": 0.25, "negatives": negatives}
     one = Trainer(tiny(**options), class_folders(classes), tmp_path / "one").run()
     file = script(tmp_path, classes, tmp_path / "two", **options)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(file)]

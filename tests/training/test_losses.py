@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from reseen.errors import RecipeError
 from reseen.training.losses import (
+    InBatch,
     Tuples,
     contrastive,
     create_loss,
@@ -99,6 +100,24 @@ def test_active_pairs_are_counted():
     who = tuples([0], [1], [[2, 3]], [0, 0, 1, 2])
     assert create_loss("contrastive", margin=0.7)(vectors, who)[1:] == (2, 1)
     assert create_loss("triplet", margin=0.1)(vectors, who)[1:] == (2, 1)
+
+
+def test_negatives_in_the_batch_are_the_nearest_photos_of_other_clusters():
+    vectors = unit(6, 5)
+    who = tuples([0, 2, 4], [1, 3, 5], [[], [], []], [0, 0, 1, 1, 1, 1])
+    loss = InBatch(create_loss("contrastive", margin=1.5), "n1", 1)
+    scores = vectors @ vectors.T
+    nearest = [2 + int(scores[0, 2:].argmax()), *(int(scores[q, :2].argmax()) for q in (2, 4))]
+    given = tuples([0, 2, 4], [1, 3, 5], [[n] for n in nearest], [0, 0, 1, 1, 1, 1])
+    torch.testing.assert_close(loss(vectors, who).total, create_loss("contrastive", margin=1.5)(vectors, given).total)
+    assert not loss.separable
+    assert torch.autograd.gradcheck(lambda v: loss(v, who).total, unit(6, 5).requires_grad_())
+
+
+def test_a_batch_of_one_cluster_has_no_negatives():
+    vectors = unit(4, 5)
+    who = tuples([0, 2], [1, 3], [[], []], [0, 0, 0, 0])
+    assert InBatch(create_loss("triplet"), "hardest", 1)(vectors, who)[1:] == (0, 0)
 
 
 @pytest.mark.parametrize("kind", ["multi-similarity", "arcface", "smooth-ap"])

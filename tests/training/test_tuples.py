@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.sparse import csr_array
 
 from reseen.errors import TrainingError
-from reseen.training.datasets import Geometry, class_folders, references
+from reseen.training.datasets import Geometry, class_folders, join, references
 from reseen.training.settings import Negatives, Pairs, TrainingSettings
 from reseen.training.tuples import choose_pairs, epoch_order, likeness, mine
 from reseen.training.views import View, ViewReader
@@ -38,6 +39,41 @@ def test_random_pairs_stay_in_their_class_and_inliers_filter_them(classes):
     assert (got.clusters[got.pairs[:, 0]] == got.clusters[got.pairs[:, 1]]).all()
     with pytest.raises(TrainingError, match="no two photos match"):
         choose_pairs(data, settings({"rule": "random", "inliers": (5000, 6000)}), reader(data), encode)
+
+
+def test_folders_beside_sets_with_pairs_give_pairs_too(classes):
+    folders, made = class_folders(classes), references(classes / "c0")
+    first = folders.keep(folders.clusters < 2)
+    listed = replace(
+        folders.keep(folders.clusters == 3),
+        pairs=np.array([[0, 1]]),
+        negatives=np.array([[2]]),
+        unpaired=np.zeros(4, bool),
+    )
+    data = join([first, made, listed])
+    got = choose_pairs(data, settings({"per_cluster": 3}), reader(data), encode)
+    query, positive = got.pairs.T
+    assert np.unique(got.clusters[query], return_counts=True)[1].tolist() == [3, 3, 1, 1, 1, 1, 1]
+    assert (got.clusters[query] == got.clusters[positive]).all()
+    assert ((query == positive) == got.virtual[query]).all()
+    assert got.negatives.ravel().tolist() == [-1, -1, -1, -1, 14, -1, -1, -1, -1, -1, -1]
+    part = got.keep(got.clusters < 3)
+    assert part.unpaired.tolist() == [True] * 8 + [False]
+
+
+def test_pairs_are_verified_at_their_own_size(tmp_path):
+    random = np.random.default_rng(0)
+    blocks = random.integers(0, 255, (60, 80, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    for name in ("a", "b"):
+        for i in range(2):
+            folder = tmp_path / "classes" / name
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels = blocks[:, :, ::-1] if name == "b" and i else np.roll(blocks, 16 * i, 1)
+            Image.fromarray(np.ascontiguousarray(pixels)).save(folder / f"{i}.png")
+    data = class_folders(tmp_path / "classes")
+    got = choose_pairs(data, settings({"inliers": (50, 1000)}), reader(data), encode)
+    assert sorted(got.clusters[got.pairs[:, 0]].tolist()) in ([0], [0, 1])
+    assert 0 in got.clusters[got.pairs[:, 0]]
 
 
 def test_queries_with_their_nearest_positive_and_candidates(classes):

@@ -39,7 +39,7 @@ from reseen.training.record import Progress, run_card, write_log
 from reseen.training.result import averaged, learn_projection, with_weights
 from reseen.training.settings import TrainingSettings, differences
 from reseen.training.tuples import choose_pairs, epoch_order, likeness, mine
-from reseen.training.validation import Validation
+from reseen.training.validation import Validation, from_set
 from reseen.training.views import View, ViewReader
 
 ALIKE = 0.995
@@ -113,8 +113,6 @@ class Trainer:
         self._start = descriptor
         self.threads, decode = _threads(workers)
         if validation is None and self.settings.validation:
-            from reseen.training.validation import from_set
-
             data, held_out = data.split(self.settings.validation, self.settings.seed)
             validation = from_set(held_out, seed=self.settings.seed)
         self.data, self.validation = data, validation
@@ -194,7 +192,7 @@ class Trainer:
         if settings.negatives.source == "batch":
             mined = settings.negatives
             loss = InBatch(loss, cast(Rule, mined.rule), mined.count, mined.margin, settings.seed)
-        self.network = Network(backbone, head, loss).to(self.device)
+        self.network = Network(backbone, head, loss).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         state = self.to / "state.safetensors"
         if state.is_file():
             tensors, values = read_state(state)
@@ -411,15 +409,24 @@ class Trainer:
             return
         write_log(self.to, at.history, tensorboard=self.tensorboard)
 
-    def _finish(self) -> Descriptor:
-        """The best weights, averaged with the start when asked; the projection learned; all of it saved."""
-        self._tell("finish")
+    def result(self, share: float) -> Descriptor:
+        """The best weights with ``share`` of the starting ones, and the projection learned on the training pairs.
+
+        After :meth:`run`; ``share`` 1 is the network as it started, for comparison.
+        """
         start, _ = read_state(self.to / "start.safetensors")
         best, _ = read_state(self.to / "best.safetensors")
-        trained = with_weights(self._start, averaged(start, best, self.settings.average))
+        trained = with_weights(self._start, averaged(start, best, share))
+        if trained.projection is None or not self.settings.project:
+            return trained
+        return learn_projection(trained, self.data, self.settings, self.reader.rejected)
+
+    def _finish(self) -> Descriptor:
+        """The result and its card, saved by the first worker."""
+        self._tell("finish")
+        self.group.wait()
+        trained = self.result(self.settings.average)
         if self.group.first:
-            if trained.projection is not None and self.settings.project:
-                trained = learn_projection(trained, self.data, self.settings, self.reader.rejected)
             trained.save(self.to / "descriptor")
             card = run_card(
                 trained,

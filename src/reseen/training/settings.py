@@ -45,9 +45,10 @@ class Pairs:
     """Which photos become queries and positives, when the training set does not say.
 
     Attributes:
-        rule: ``given`` (the set's own pairs), ``random`` (pairs within each cluster), ``m1``, ``m2`` or ``m3``.
-        per_cluster: pairs of each cluster (``random``).
-        inliers: ``(least, most)`` RANSAC inliers of SIFT matches a pair must have (``random``); () for any.
+        rule: ``given`` (the set's own pairs; random ones within the clusters of a set that gives none), ``random``
+            (within all clusters), ``m1``, ``m2`` or ``m3``.
+        per_cluster: random pairs of each cluster.
+        inliers: ``(least, most)`` RANSAC inliers of SIFT matches, at 640 px, a random pair must have; () for any.
         share, most: share of each cluster that become queries, and their largest number (``m1``..``m3``).
         pool: photos with the closest cameras among which the positive is chosen (``m1``..``m3``).
         overlap, scale_change: of ``m3``.

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.errors import TrainingError
+from reseen.images import Longest
 from reseen.mining import positives
 from reseen.mining.negatives import Rule as NegativeRule
 from reseen.mining.negatives import mine_negatives
-from reseen.mining.selection import PairMatcher, choose_candidates, choose_queries, random_pairs, verified
+from reseen.mining.selection import SIDE, PairMatcher, choose_candidates, choose_queries, random_pairs, verified
 from reseen.training.datasets import TrainingSet
 from reseen.training.settings import TrainingSettings
 from reseen.training.views import View, ViewReader
@@ -33,16 +34,16 @@ def choose_pairs(data: TrainingSet, settings: TrainingSettings, reader: ViewRead
         TrainingError: nothing matches (every cluster has one photo, say).
     """
     rule, seed = settings.pairs, settings.seed
-    free = np.where(data.virtual, -1 - np.arange(len(data.photos)), data.clusters)
-    own = data.pairs
+    alone = -1 - np.arange(len(data.photos))
+    free = np.where(data.virtual, alone, data.clusters)
+    negatives = data.negatives
     if rule.rule == "given":
-        if not len(own):
-            own = random_pairs(free, per_cluster=rule.per_cluster, seed=seed)
+        drawn = draw_pairs(np.where(data.unpaired, free, alone), settings, data, reader)
+        own = np.concatenate([data.pairs, drawn])
+        negatives = np.pad(negatives, ((0, len(drawn)), (0, 0)), constant_values=-1)
     elif rule.rule == "random":
-        pairs = random_pairs(free, per_cluster=rule.per_cluster, seed=seed)
-        if rule.inliers:
-            pairs = pairs[verified(_inliers(pairs, reader), *rule.inliers)]
-        own = np.concatenate([own[data.virtual[own[:, 0]]], pairs])
+        own = np.concatenate([data.pairs[data.virtual[data.pairs[:, 0]]], draw_pairs(free, settings, data, reader)])
+        negatives = np.zeros((len(own), 0), np.int64)
     else:
         queries = choose_queries(free, share=rule.share, most=rule.most, seed=seed)
         geometry = data.geometry
@@ -66,7 +67,8 @@ def choose_pairs(data: TrainingSet, settings: TrainingSettings, reader: ViewRead
             seed=seed,
         )
         pairs = np.stack([queries, chosen], 1)[chosen >= 0]
-        own = np.concatenate([own[data.virtual[own[:, 0]]], pairs])
+        own = np.concatenate([data.pairs[data.virtual[data.pairs[:, 0]]], pairs])
+        negatives = np.zeros((len(own), 0), np.int64)
     if not len(own):
         raise TrainingError(
             f"{data.name}: no two photos match (every class has one photo?); add photos of the same things, "
@@ -75,8 +77,19 @@ def choose_pairs(data: TrainingSet, settings: TrainingSettings, reader: ViewRead
     candidates = data.candidates
     if candidates is None and rule.candidates:
         candidates = choose_candidates(data.clusters, np.unique(own), extra=rule.candidates, seed=seed)
-    negatives = data.negatives if own is data.pairs else np.zeros((len(own), 0), np.int64)
     return replace(data, pairs=own, negatives=negatives, candidates=candidates)
+
+
+def draw_pairs(
+    clusters: NDArray[np.int64], settings: TrainingSettings, data: TrainingSet, reader: ViewReader
+) -> NDArray[np.int64]:
+    """Random pairs within each cluster, ``(m, 2)``; only those that geometry verifies when ``inliers`` is set."""
+    pairs = random_pairs(clusters, per_cluster=settings.pairs.per_cluster, seed=settings.seed)
+    if settings.pairs.inliers:
+        upright = ViewReader(data, settings.views, Longest(SIDE), workers=reader.workers)
+        upright.rejected = reader.rejected
+        pairs = pairs[verified(_inliers(pairs, upright), *settings.pairs.inliers)]
+    return pairs
 
 
 def _inliers(pairs: NDArray[np.int64], reader: ViewReader) -> NDArray[np.int64]:

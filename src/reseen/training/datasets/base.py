@@ -42,6 +42,8 @@ class TrainingSet:
         pairs: ``(m, 2)`` query and positive of each tuple, chosen by the source; may be empty.
         negatives: ``(m, k)`` negatives that the source gives, -1 for none; k is 0 when they are to be mined.
         virtual: ``(n,)`` True for reference photos whose positives are virtual photos of themselves.
+        unpaired: ``(n,)`` True for photos of which the source says clusters only: their pairs are to be drawn. By
+            default all of them when there are no pairs, else none.
         candidates: photos among which negatives are mined; None for all of them.
         geometry: of a reconstruction, where there is one.
         skipped: entries of the source that name photos which do not exist, for the run card.
@@ -53,6 +55,7 @@ class TrainingSet:
     pairs: Numbers = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     negatives: Numbers = field(default_factory=lambda: np.zeros((0, 0), np.int64))
     virtual: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    unpaired: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     candidates: Numbers | None = None
     geometry: Geometry | None = None
     skipped: tuple[str, ...] = ()
@@ -61,9 +64,11 @@ class TrainingSet:
         n, m = len(self.photos), len(self.pairs)
         if len(self.virtual) == 0:
             object.__setattr__(self, "virtual", np.zeros(n, bool))
+        if len(self.unpaired) == 0:
+            object.__setattr__(self, "unpaired", np.full(n, m == 0))
         if len(self.negatives) == 0:
             object.__setattr__(self, "negatives", np.zeros((m, 0), np.int64))
-        if len(self.clusters) != n or len(self.virtual) != n or len(self.negatives) != m:
+        if {len(self.clusters), len(self.virtual), len(self.unpaired)} != {n} or len(self.negatives) != m:
             raise ValueError(f"training set {self.name!r}: its parts differ in length")
 
     @property
@@ -72,7 +77,7 @@ class TrainingSet:
         digest = hashlib.sha256()
         for path in self.photos:
             digest.update(str(path).encode("utf-8", "surrogateescape") + b"\0")
-        for array in (self.clusters, self.pairs, self.negatives, self.virtual):
+        for array in (self.clusters, self.pairs, self.negatives, self.virtual, self.unpaired):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:16]
 
@@ -95,6 +100,7 @@ class TrainingSet:
             pairs=number[self.pairs[rows]],
             negatives=number[self.negatives[rows]],
             virtual=self.virtual[photos],
+            unpaired=self.unpaired[photos],
             candidates=candidates,
             geometry=geometry,
         )
@@ -144,6 +150,7 @@ def join(sets: Sequence[TrainingSet]) -> TrainingSet:
         pairs=np.concatenate([s.pairs + o for s, o in zip(sets, offset, strict=False)]),
         negatives=np.concatenate(negatives),
         virtual=np.concatenate([s.virtual for s in sets]),
+        unpaired=np.concatenate([s.unpaired for s in sets]),
         candidates=np.concatenate(
             [
                 (np.arange(len(s.photos)) if s.candidates is None else s.candidates) + o
