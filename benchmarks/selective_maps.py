@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,8 @@ class MapCache:
     layers: tuple[str, ...] = LITE0
 
     def _file(self, part: Part, index: int) -> Path:
-        return self.folder / f"{self.network.replace('/', '_')}-{self.side}" / part.name / f"{index:05d}.safetensors"
+        name = hashlib.sha256(f"{part.photos[index].resolve()} {part.boxes[index]}".encode()).hexdigest()[:32]
+        return self.folder / f"{self.network.replace('/', '_')}-{self.side}" / f"{name}.safetensors"
 
     def fill(self, part: Part) -> None:
         """Pass the photos that are not there yet through the network."""

@@ -208,18 +208,13 @@ class TEmb(_Whitened):
 
 
 class FFAemb(_Whitened):
-    """See :func:`ffaemb`; drops the first d (d + 1) axes, floors the last 129 eigenvalues (published code).
-
-    Args:
-        d, k: see :class:`Embedding`.
-        unit: whether residuals are made unit length, as the published code does; Eq. 7 does not.
-    """
+    """See :func:`ffaemb`; drops the first d (d + 1) axes, floors the last 129 eigenvalues (published code)."""
 
     kind = "faemb"
+    unit: ClassVar[bool] = True
 
-    def __init__(self, d: int, k: int, unit: bool = True) -> None:
+    def __init__(self, d: int, k: int) -> None:
         super().__init__(d, k, k * d * (d + 1) // 2, d * (d + 1), 129)
-        self.unit = unit
 
     @classmethod
     def size(cls, d: int, k: int) -> int:
@@ -231,6 +226,13 @@ class FFAemb(_Whitened):
         return ffaemb(x, self.centroids, unit=self.unit)
 
 
+class FFAembAsPrinted(FFAemb):
+    """F-FAemb whose residuals keep their lengths, as Eq. 7 is printed."""
+
+    kind = "faemb-eq7"
+    unit = False
+
+
 EMBEDDINGS: dict[str, type[VLAD] | type[FV] | type[TEmb] | type[FFAemb]] = {
-    cls.kind: cls for cls in (VLAD, FV, TEmb, FFAemb)
+    cls.kind: cls for cls in (VLAD, FV, TEmb, FFAemb, FFAembAsPrinted)
 }

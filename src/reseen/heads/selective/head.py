@@ -29,7 +29,7 @@ class Selective(Head):
         d: dimensions that the local PCA keeps.
         k: centroids, or Gaussians of ``fv``.
         mask: ``max``, ``sum``, ``sift`` or ``none``.
-        embedding: ``temb``, ``faemb``, ``fv`` or ``vlad``.
+        embedding: ``temb``, ``faemb`` (``faemb-eq7`` as its equation is printed), ``fv`` or ``vlad``.
         aggregation: ``democratic``, ``sum``, ``average`` or ``max``.
         signed: ``clamp`` sets a signed layer's negatives to 0 before everything, ``keep`` leaves them.
         maxpool: a 2 x 2 max pool of stride 2 first (Figure 5's layers).
