@@ -91,6 +91,23 @@ def test_what_holds_no_results_is_said(tmp_path, text):
         results.read_runs(tmp_path / "nowhere")
 
 
+def test_labels_tell_what_differs_between_runs_of_one_recipe(runs):
+    def made(**changes):
+        return {**runs[0], "protocol": {**runs[0]["protocol"], **changes}}
+
+    assert results.labels(runs) == ["tiny", "other"]
+    expanded = made(expansion="aqe:3", database_augmentation="rank:2")
+    assert results.labels([runs[0], expanded, runs[1]]) == [
+        "tiny (expansion none, database augmentation none)",
+        "tiny (expansion aqe:3, database augmentation rank:2)",
+        "other",
+    ]
+    assert results.labels([runs[0], made(fingerprint="0" * 64)])[1] == f"tiny (fingerprint {'0' * 24})"
+    second = {**expanded, "benchmark": "second"}  # another benchmark is no other run
+    assert results.labels([runs[0], second]) == ["tiny", "tiny"]
+    assert [row[0] for row in results.table([runs[0], expanded])[1]] == results.labels([runs[0], expanded])
+
+
 def test_the_table_has_a_recipe_per_row_and_its_mean(runs):
     second = [{**run, "benchmark": "second", "map": 0.5} for run in runs[:1]]
     columns, rows = results.table([*runs, *second])

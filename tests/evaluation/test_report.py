@@ -23,7 +23,7 @@ def test_the_page_holds_all_that_it_shows(tmp_path, runs):
     write_report(page, runs)
     text = page.read_text()
     assert text.count("data:image/jpeg;base64,") == 2 * 4 * (1 + 8)
-    assert text.count("<svg") == 2  # precision by recall, and the difference
+    assert text.count("<svg") == 2  # the curves, and the difference
     for mark in ("positive", "negative", "junk"):
         assert f'class="{mark}"' in text
     assert "&lt;i&gt;first" in text and "<i>first" not in text
@@ -46,6 +46,21 @@ def test_runs_without_hits_or_values_are_shown_too(tmp_path, runs):
     runs[1]["per_query"][0]["ap"] = None
     write_report(tmp_path / "report.html", runs)
     assert "Worst queries" in (tmp_path / "report.html").read_text()
+
+
+def test_a_relevant_photo_stands_at_the_end_where_none_is_shown(tmp_path, runs):
+    query = runs[0]["per_query"][0]
+    query["hits"] = [hit for hit in query["hits"] if hit["mark"] != "positive"]
+    write_report(tmp_path / "report.html", runs[:1])
+    (wanted,) = re.findall(r'<figure class="wanted">.*?title="([^"]+)"', (tmp_path / "report.html").read_text(), re.S)
+    assert wanted == query["wanted"] and wanted.endswith("db/0000.png")
+
+
+def test_runs_of_one_recipe_are_told_apart(tmp_path, runs):
+    expanded = {**runs[0], "protocol": {**runs[0]["protocol"], "expansion": "aqe:3"}}
+    write_report(tmp_path / "report.html", [runs[0], expanded])
+    text = (tmp_path / "report.html").read_text()
+    assert "first (expansion aqe:3) against &lt;i&gt;first (expansion none)" in text
 
 
 def test_thumbnails_show_what_the_box_holds(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 
 from reseen.errors import BenchmarkError
 from reseen.evaluation.metrics import Values
-from reseen.evaluation.results import Result
+from reseen.evaluation.results import Result, labels
 from reseen.evaluation.statistics import Difference, paired_difference
 
 
@@ -19,7 +19,7 @@ class Comparison:
     """The second run minus the first, on one benchmark.
 
     Attributes:
-        benchmark, first, second: names.
+        benchmark, first, second: names; of runs of one recipe, with what differs.
         map, precision_at_1: differences with intervals and p values.
         queries: ``(query, ap of the first, ap of the second)``, largest loss first; queries without a value left out.
     """
@@ -57,10 +57,11 @@ def compare(first: Result, second: Result) -> Comparison:
         for name, x, y in zip(names[0], a, b, strict=True)
         if np.isfinite(x) and np.isfinite(y)
     ]
+    before, after = labels([first, second])
     return Comparison(
         first["benchmark"],
-        first["recipe"],
-        second["recipe"],
+        before,
+        after,
         paired_difference(a, b),
         paired_difference(_values(first, "p1"), _values(second, "p1")),
         tuple(sorted(listed, key=lambda entry: entry[2] - entry[1])),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def write_report(path: Path, runs: Sequence[Result], compared: Sequence[tuple[Re
     page = environment.get_template("report.html.j2").render(
         columns=columns,
         rows=rows,
-        runs=[_shown(run, thumbnails) for run in runs],
+        runs=[_shown(run, label, thumbnails) for run, label in zip(runs, results.labels(runs), strict=True)],
         curves=[_curves(name, listed) for name, listed in _by_benchmark(runs).items()],
         differences=[_difference(compare(a, b)) for a, b in pairs],
     )
@@ -84,13 +84,13 @@ def _against_first(runs: Sequence[Result]) -> list[tuple[Result, Result]]:
     return [(listed[0], other) for listed in _by_benchmark(runs).values() for other in listed[1:]]
 
 
-def _shown(run: Result, thumbnails: Any) -> dict[str, Any]:
+def _shown(run: Result, label: str, thumbnails: Any) -> dict[str, Any]:
     """A run for the page, its worst queries with pictures."""
     scored = [query for query in run["per_query"] if query["ap"] is not None]
     worst = sorted(scored, key=lambda query: (query["ap"], query["query"]))[:WORST]
     return {
         **run,
-        "headline": results.headline(run),
+        "label": label,
         "cell": results.cell(run),
         "card": card_lines(run["protocol"]),
         "worst": [
@@ -98,14 +98,18 @@ def _shown(run: Result, thumbnails: Any) -> dict[str, Any]:
                 **query,
                 "name": _short(query["query"]),
                 "image": thumbnails(query["query"], tuple(query["box"]) if query["box"] else None),
-                "hits": [
-                    {**hit, "name": _short(hit["path"]), "image": thumbnails(hit["path"])}
-                    for hit in query["hits"][:HITS]
-                ],
+                "hits": [_pictured(hit, thumbnails) for hit in query["hits"][:HITS]],
+                "wanted": None
+                if any(hit["mark"] == "positive" for hit in query["hits"][:HITS])
+                else _pictured({"path": query["wanted"]}, thumbnails),
             }
             for query in worst
         ],
     }
+
+
+def _pictured(hit: Result, thumbnails: Any) -> dict[str, Any]:
+    return {**hit, "name": _short(hit["path"]), "image": thumbnails(hit["path"])}
 
 
 def _short(path: str) -> str:
@@ -126,18 +130,24 @@ def _difference(found: Comparison) -> dict[str, Any]:
     }
 
 
-def _curves(benchmark: str, runs: Sequence[Result]) -> Mapping[str, str]:
-    """Mean interpolated precision by recall, a line per recipe."""
-    drawn = figure(5.2, 3.4)
-    axes = drawn.add_subplot()
+def _curves(benchmark: str, runs: Sequence[Result]) -> str:
+    """Mean interpolated precision by recall, and how many queries have a relevant photo by rank; a line per run."""
+    drawn = figure(10.6, 3.4)
+    by_recall, by_rank = drawn.subplots(1, 2)
     styles = itertools.cycle(("-", "--", "-.", ":"))
-    for run, style in zip(runs, styles, strict=False):
-        values = [np.nan if value is None else value for value in run["curve"]]
-        axes.plot(np.linspace(0, 1, len(values)), values, style, label=run["recipe"])
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision", title=benchmark)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
-    return {"benchmark": benchmark, "svg": svg(drawn)}
+    for run, label, style in zip(runs, results.labels(runs), styles, strict=False):
+        precision = [np.nan if value is None else value for value in run["curve"]]
+        by_recall.plot(np.linspace(0, 1, len(precision)), precision, style, label=label)
+        first = np.sort([query["first"] or np.inf for query in run["per_query"] if query["ap"] is not None])
+        ranks = np.unique(np.round(np.geomspace(1, max(run["protocol"]["database"], 2), 60)))
+        by_rank.plot(ranks, np.searchsorted(first, ranks, "right") / max(len(first), 1), style, label=label)
+    by_recall.set(xlim=(0, 1), xlabel="recall", ylabel="precision", title=benchmark)
+    by_rank.set(xscale="log", xlim=(1, None), xlabel="rank", ylabel="queries with a relevant photo", title=benchmark)
+    for axes in (by_recall, by_rank):
+        axes.set_ylim(0, 1.02)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8, loc="lower left" if axes is by_recall else "lower right")
+    return svg(drawn)
 
 
 def _bars(deltas: Sequence[float]) -> str:

@@ -73,6 +73,27 @@ def read_runs(source: str | Path) -> list[dict[str, Any]]:
     return picked
 
 
+TELLING = ("expansion", "database_augmentation", "reranking", "box", "engine", "precision", "fingerprint")
+"""Of protocol cards: what tells runs of one recipe on one benchmark apart."""
+
+
+def labels(runs: Sequence[Result]) -> list[str]:
+    """A name for each run: its recipe's, and how it was made where runs of that recipe on one benchmark differ."""
+    alike: dict[tuple[str, str], list[Result]] = {}
+    for run in runs:
+        alike.setdefault((run["recipe"], run["benchmark"]), []).append(run["protocol"])
+    differing: dict[str, set[str]] = {}
+    for (recipe, _), cards in alike.items():
+        differing.setdefault(recipe, set()).update(key for key in TELLING if len({card[key] for card in cards}) > 1)
+    named = []
+    for run in runs:
+        parts = [
+            f"{key.replace('_', ' ')} {run['protocol'][key]:.24}" for key in TELLING if key in differing[run["recipe"]]
+        ]
+        named.append(run["recipe"] + (f" ({', '.join(parts)})" if parts else ""))
+    return named
+
+
 def percent(value: float | None) -> str:
     """A rate for people."""
     return "-" if value is None else f"{100 * value:.1f}"
@@ -88,10 +109,11 @@ def headline(run: Result) -> tuple[str, float | None]:
 
 
 def table(runs: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows: a recipe per row, ``mAP (interval) / P@1`` per benchmark, the mean mAP last."""
-    recipes = list(dict.fromkeys(run["recipe"] for run in runs))
+    """Columns and rows: a row per label, ``mAP (interval) / P@1`` per benchmark, the mean mAP last."""
+    names = labels(runs)
+    recipes = list(dict.fromkeys(names))
     benchmarks = list(dict.fromkeys(run["benchmark"] for run in runs))
-    cells = {(run["recipe"], run["benchmark"]): run for run in runs}
+    cells = {(name, run["benchmark"]): run for name, run in zip(names, runs, strict=True)}
     columns = ["recipe", *benchmarks, *(["mean mAP"] if len(benchmarks) > 1 else [])]
     rows = []
     for recipe in recipes:

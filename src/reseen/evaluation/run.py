@@ -282,6 +282,7 @@ def _per_query(
                 "ap_finite": _known(finite[i]),
                 "precision_at": {str(k): _known(values[i]) for k, values in precision.items()},
                 "relevant": len(positives),
+                "wanted": _absolute(benchmark.database[query.positives[0]]) if len(positives) else None,
                 "junk": len(junk),
                 "first": int(first[i]),
                 "hits": [
