@@ -229,7 +229,7 @@ from reseen.training.datasets import class_folders
 from reseen.training.distributed import workers
 with workers(torch.device("cpu")) as group:
     Trainer(tiny_descriptor(**{options!r}), class_folders(Path({classes!r})), Path({to!r}),
-            group=group, workers=1, save_seconds={save}).run()
+            group=group, workers=1, save_seconds={save} if group.first else 60).run()
 """
 
 
@@ -250,7 +250,7 @@ def script(tmp_path: Path, classes: Path, to: Path, save: float = 60, **options)
 def test_two_processes_equal_one(tiny, classes, tmp_path, loss, negatives):
     options = {"epochs": 2, "loss": {"kind": loss}, "validation": 0.25, "negatives": negatives}
     one = Trainer(tiny(**options), class_folders(classes), tmp_path / "one").run()
-    file = script(tmp_path, classes, tmp_path / "two", **options)
+    file = script(tmp_path, classes, tmp_path / "two", save=0, **options)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(file)]
     done = subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=120

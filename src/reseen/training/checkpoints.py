@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from reseen.errors import TrainingError
+from reseen.training.datasets import TrainingSet
+
+STATE = "state.safetensors"
 
 
 def write_state(path: Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
@@ -41,7 +47,78 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise TrainingError(f"{path}: damaged ({error}); start again in an empty folder") from None
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+@dataclass
+class Position:
+    """Where a run is: everything but tensors that a resumed run needs."""
+
+    epoch: int = 0
+    done: int = 0
+    update: int = 0
+    mined_at: int = -1
+    loss: float = 0.0
+    terms: int = 0
+    active: int = 0
+    tuples: int = 0
+    best: float | None = None
+    best_epoch: int = 0
+    since_best: int = 0
+    seconds: float = 0.0
+    likeness: float = 0.0
+    finished: bool = False
+    history: list[dict[str, Any]] = field(default_factory=list)
+    rejected: dict[str, str] = field(default_factory=dict)
+
+
+def has_run(folder: Path) -> bool:
+    """Whether a run has left a state in the folder."""
+    return (folder / STATE).is_file()
+
+
+def save_run(
+    folder: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    data: TrainingSet,
+    mined: NDArray[np.int64],
+    at: Position,
+    rejected: Mapping[int, str],
+) -> None:
+    """All that a run needs to go on: weights, moments, pairs, mined negatives, random state, position."""
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    tensors |= _moments(optimizer)
+    tensors |= {
+        "mined": torch.from_numpy(mined),
+        "pairs": torch.from_numpy(data.pairs),
+        "negatives": torch.from_numpy(data.negatives),
+        "random": torch.get_rng_state(),
+    }
+    if data.candidates is not None:
+        tensors["candidates"] = torch.from_numpy(data.candidates)
+    write_state(folder / STATE, tensors, {**asdict(at), "rejected_numbers": {str(k): v for k, v in rejected.items()}})
+
+
+def restore_run(
+    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, data: TrainingSet
+) -> tuple[TrainingSet, NDArray[np.int64], Position, dict[int, str]]:
+    """Take a saved state back into network, optimizer and torch's generator.
+
+    Returns:
+        The set with the run's pairs and candidates, the mined negatives, the position, the rejected photos.
+    """
+    tensors, values = read_state(folder / STATE)
+    weights = {name.partition(".")[2]: value for name, value in tensors.items() if name.startswith("network.")}
+    network.load_state_dict(weights)
+    _restore_moments(optimizer, tensors)
+    torch.set_rng_state(tensors["random"])
+    rejected = {int(number): reason for number, reason in values.pop("rejected_numbers").items()}
+    candidates = tensors["candidates"].numpy() if "candidates" in tensors else None
+    chosen = replace(
+        data, pairs=tensors["pairs"].numpy(), negatives=tensors["negatives"].numpy(), candidates=candidates
+    )
+    return chosen, tensors["mined"].numpy(), Position(**values), rejected
+
+
+def _moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimizer's moments: ``optimizer.NUMBER.NAME``."""
     return {
         f"optimizer.{number}.{name}": value if isinstance(value, Tensor) else torch.tensor(value)
@@ -51,7 +128,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     }
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+def _restore_moments(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Take the moments back."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():

@@ -9,21 +9,19 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from reseen.descriptor import Descriptor
 from reseen.descriptor.allocator import tune_allocator
 from reseen.errors import TrainingError
 from reseen.mining.negatives import Rule
 from reseen.training.batches import Batch, Stretch, batches
-from reseen.training.checkpoints import optimizer_tensors, read_state, restore_optimizer, write_state
+from reseen.training.checkpoints import Position, has_run, read_state, restore_run, save_run, write_state
 from reseen.training.datasets import TrainingSet
 from reseen.training.distributed import Workers
 from reseen.training.initialise import initialise
@@ -44,28 +42,6 @@ from reseen.training.views import View, ViewReader
 
 ALIKE = 0.995
 """Mean inner product of the vectors of different photos above which a network has collapsed."""
-
-
-@dataclass
-class Position:
-    """Where a run is: everything but tensors that a resumed run needs."""
-
-    epoch: int = 0
-    done: int = 0
-    update: int = 0
-    mined_at: int = -1
-    loss: float = 0.0
-    terms: int = 0
-    active: int = 0
-    tuples: int = 0
-    best: float | None = None
-    best_epoch: int = 0
-    since_best: int = 0
-    seconds: float = 0.0
-    likeness: float = 0.0
-    finished: bool = False
-    history: list[dict[str, Any]] = field(default_factory=list)
-    rejected: dict[str, str] = field(default_factory=dict)
 
 
 class Trainer:
@@ -193,11 +169,10 @@ class Trainer:
             mined = settings.negatives
             loss = InBatch(loss, cast(Rule, mined.rule), mined.count, mined.margin, settings.seed)
         self.network = Network(backbone, head, loss).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        state = self.to / "state.safetensors"
-        if state.is_file():
-            tensors, values = read_state(state)
+        if has_run(self.to):
             self._build()
-            self._restore(tensors, values)
+            restored = restore_run(self.to, self.network, self.optimizer, self.data)
+            self.data, self.mined, self.at, self.reader.rejected = restored
             return
         with memory_advice():
             fresh = self._start.recipe.learned is None
@@ -222,7 +197,6 @@ class Trainer:
         self.gradient = BatchGradient(self.network, self.settings, alone)
         self.parameters = [p for p in self.network.parameters() if p.requires_grad]
         self._saved_at = time.monotonic()
-        self._entered = time.monotonic()
 
     def _epoch(self) -> None:
         settings, at = self.settings, self.at
@@ -346,45 +320,14 @@ class Trainer:
     # -- what is kept --------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        """The state to go on from."""
-        self._saved_at = time.monotonic()
-        rejected = self.group.merge(self.reader.rejected)
-        self.reader.rejected = rejected
+        """The state to go on from. Only the first worker writes it, so this waits for no other."""
         if not self.group.first:
             return
-        at = self.at
-        at.rejected = {str(self.data.photos[i]): reason for i, reason in rejected.items()}
-        at.seconds += time.monotonic() - self._entered
-        self._entered = time.monotonic()
-        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        tensors |= optimizer_tensors(self.optimizer)
-        tensors |= {
-            "mined": torch.from_numpy(self.mined),
-            "pairs": torch.from_numpy(self.data.pairs),
-            "negatives": torch.from_numpy(self.data.negatives),
-            "random": torch.get_rng_state(),
-        }
-        if self.data.candidates is not None:
-            tensors["candidates"] = torch.from_numpy(self.data.candidates)
-        values = {**asdict(at), "rejected_numbers": {str(k): v for k, v in rejected.items()}}
-        write_state(self.to / "state.safetensors", tensors, values)
-
-    def _restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        prefix = "network."
-        own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        self.network.load_state_dict(own)
-        restore_optimizer(self.optimizer, tensors)
-        self.reader.rejected = {int(k): v for k, v in values.pop("rejected_numbers").items()}
-        self.at = Position(**values)
-        self.mined = tensors["mined"].numpy()
-        candidates = tensors["candidates"].numpy() if "candidates" in tensors else None
-        self.data = replace(
-            self.data,
-            pairs=tensors["pairs"].numpy(),
-            negatives=tensors["negatives"].numpy(),
-            candidates=candidates,
-        )
-        torch.set_rng_state(tensors["random"])
+        at, now = self.at, time.monotonic()
+        at.rejected = {str(self.data.photos[i]): reason for i, reason in self.reader.rejected.items()}
+        at.seconds += now - self._saved_at
+        self._saved_at = now
+        save_run(self.to, self.network, self.optimizer, self.data, self.mined, at, self.reader.rejected)
 
     def _write_weights(self, name: str) -> None:
         parts = ("backbone.", "head.")
@@ -402,7 +345,7 @@ class Trainer:
             "validation": validation,
             "likeness": at.likeness,
             "rejected": len(self.reader.rejected),
-            "seconds": round(at.seconds + time.monotonic() - self._entered, 1),
+            "seconds": round(at.seconds + time.monotonic() - self._saved_at, 1),
         }
         at.history.append(row)
         if not self.group.first:
