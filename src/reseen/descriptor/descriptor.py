@@ -30,6 +30,7 @@ from reseen.descriptor.pipeline import (
     run_batches,
 )
 from reseen.descriptor.recipes import Recipe, read_recipe, recipe_path
+from reseen.descriptor.threads import network_threads, share_threads
 from reseen.errors import NotFitted, PhotoRejected, RecipeError, WeightsMissing
 from reseen.heads import Head, create_head
 from reseen.images import PREPROCESSING_VERSION, Box, PhotoLike
@@ -138,7 +139,7 @@ class Descriptor:
 
     @cached_property
     def _engine(self) -> Engine:
-        return make_engine(self.backbone, **self._asked, threads=_threads()[0])
+        return make_engine(self.backbone, **self._asked, threads=share_threads()[0])
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """Every weight and learned value by name: ``backbone.*``, ``head.*``, ``projection.*``."""
@@ -313,19 +314,15 @@ class Descriptor:
         if device is None:
             engine = self._engine
         else:
-            engine = make_engine(self.backbone, **{**self._asked, "device": device}, threads=_threads()[0])
-        network_threads, decode_threads = _threads(workers)
+            engine = make_engine(self.backbone, **{**self._asked, "device": device}, threads=share_threads()[0])
+        threads, decode_threads = share_threads(workers)
         every: Iterable[Box | None] = itertools.repeat(None)
         if boxes is not None:
             photos, every = list(photos), list(boxes)
             if len(photos) != len(every):
                 raise ValueError(f"{len(photos)} photos but {len(every)} boxes: give one, or None, per photo")
-        before = torch.get_num_threads()
-        torch.set_num_threads(network_threads)
-        try:
+        with network_threads(threads):
             yield from run_batches(prepared_photos(photos, every, plan, decode_threads), engine, batch_size)
-        finally:
-            torch.set_num_threads(before)
 
     def _cut(self, mapped: Mapped, photo: Prepared) -> tuple[list[Tensor], Tensor | None]:
         """The maps of one input inside the photo's window, and the cells that the head's mask keeps."""
@@ -563,11 +560,3 @@ def _restore(module: torch.nn.Module, tensors: Mapping[str, Tensor], name: str) 
 def _listed(photos: Sequence[PhotoLike] | PhotoLike) -> list[PhotoLike]:
     """A list of photos; one photo alone counts as a list of one."""
     return list(photos) if isinstance(photos, list | tuple) else [photos]  # type: ignore[list-item]
-
-
-def _threads(workers: int | None = None) -> tuple[int, int]:
-    """(threads of the network, decoding threads): together no more than the cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    cores = min(cores, int(os.environ.get("OMP_NUM_THREADS") or cores))
-    decode = workers if workers is not None else max(1, cores // 4)
-    return max(1, cores - decode), max(1, decode)

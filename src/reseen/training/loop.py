@@ -7,8 +7,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from reseen.descriptor import Descriptor
 from reseen.descriptor.allocator import tune_allocator
+from reseen.descriptor.threads import network_threads, share_threads
 from reseen.errors import TrainingError
 from reseen.mining.negatives import Rule
 from reseen.training.batches import Batch, Stretch, batches
@@ -87,7 +87,7 @@ class Trainer:
         self.save_seconds, self.tensorboard = save_seconds, tensorboard
         self._progress = progress
         self._start = descriptor
-        self.threads, decode = _threads(workers)
+        self.threads, decode = share_threads(workers)
         if validation is None and self.settings.validation:
             data, held_out = data.split(self.settings.validation, self.settings.seed)
             validation = from_set(held_out, seed=self.settings.seed)
@@ -113,7 +113,7 @@ class Trainer:
                 a number, collapse, out of memory. The last good state stays in the folder.
         """
         self._enter()
-        with _torch_threads(self.threads):
+        with network_threads(self.threads):
             self._prepare()
             while not self.at.finished:
                 self._epoch()
@@ -403,21 +403,3 @@ class Trainer:
                 len(self.reader.rejected),
             )
         )
-
-
-def _threads(decode: int | None) -> tuple[int, int]:
-    """(torch threads, decoding threads): together no more than the cores this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    cores = min(cores, int(os.environ.get("OMP_NUM_THREADS") or cores))
-    chosen = decode if decode is not None else max(1, cores // 4)
-    return max(1, cores - chosen), max(1, chosen)
-
-
-@contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
