@@ -32,6 +32,7 @@ from reseen.evaluation.metrics import average_precision, from_scores, mean
 from reseen.evaluation.statistics import paired_difference
 from reseen.heads import create_head
 from reseen.heads.base import l2
+from reseen.heads.pooling import Signed
 from reseen.heads.selective import (
     Selective,
     aggregate,
@@ -184,27 +185,32 @@ def masks(lab: Lab, arguments: argparse.Namespace) -> None:
     (benchmark,) = load_benchmarks(lab.photos / "paris-sub")
     photos = spread(benchmark.database, arguments.count)
     part = Part(f"paris-sub-masks-{len(photos)}", photos, (None,) * len(photos))
-    sources = [(MapCache(lab.cache, lab.network, 1024), layer) for layer in ("blocks.6", "head")]
+    lite0 = MapCache(lab.cache, lab.network, 1024)
+    sources: list[tuple[MapCache, str, Signed]] = [
+        (lite0, "blocks.6", "clamp"), (lite0, "blocks.6", "keep"), (lite0, "head", "clamp")
+    ]  # fmt: skip
     try:
         tapped(arguments.vgg16, 1024, ("pool5",))
-        sources.append((MapCache(lab.cache, arguments.vgg16, 1024, ("pool5",)), "pool5"))
+        sources.append((MapCache(lab.cache, arguments.vgg16, 1024, ("pool5",)), "pool5", "clamp"))
     except WeightsMissing as error:
         print(f"# the paper's own network is left out: {error}")
     kept_rows: dict[str, list[object]] = {}
     pair_rows: dict[str, list[object]] = {}
-    for cache, layer in sources:
+    for cache, layer, signed in sources:
         kept: dict[str, list[float]] = {mask: [] for mask in MASKS}
         near: dict[str, list[float]] = {mask: [] for mask in MASKS}
         for maps, sift in cache.read(part, layer):
-            maps = maps.clamp_min(0)
+            if signed == "clamp":
+                maps = maps.clamp_min(0)
+            keeps = {"max": max_mask(maps, signed=signed), "sum": sum_mask(maps, signed=signed), "sift": sift}
             for mask in MASKS:
-                keep = {"max": max_mask(maps), "sum": sum_mask(maps), "sift": sift}.get(mask)
+                keep = keeps.get(mask)
                 x = l2(select(maps, keep)[0][0])
                 kept[mask].append(len(x) / maps[0, 0].numel())
                 if len(x) > 1:
                     pairs = (x @ x.T)[tuple(torch.triu_indices(len(x), len(x), 1))]
                     near[mask].append((pairs.abs() <= 0.15).float().mean().item())
-        name = f"{layer} ({maps.shape[1]} channels)"
+        name = f"{layer}, {maps.shape[1]} channels, negatives {'set to 0' if signed == 'clamp' else 'kept'}"
         kept_rows[name] = [100 * float(np.mean(kept[mask])) for mask in MASKS]
         pair_rows[name] = [100 * float(np.mean(near[mask])) for mask in MASKS]
         if layer == "pool5":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
@@ -32,6 +33,7 @@ class Selective(Head):
         embedding: ``temb``, ``faemb`` (``faemb-eq7`` as its equation is printed), ``fv`` or ``vlad``.
         aggregation: ``democratic``, ``sum``, ``average`` or ``max``.
         signed: ``clamp`` sets a signed layer's negatives to 0 before everything, ``keep`` leaves them.
+        contrast: threshold of the ``sift`` mask's detector (see :func:`sift_points`).
         maxpool: a 2 x 2 max pool of stride 2 first (Figure 5's layers).
         sample: the most local features that ``fit`` keeps.
         fc: a trainable linear layer afterwards.
@@ -50,13 +52,14 @@ class Selective(Head):
         embedding: str = "temb",
         aggregation: Aggregation = "democratic",
         signed: Signed = "clamp",
+        contrast: float = 0.008,
         maxpool: bool = False,
         sample: int = 100_000,
         fc: int | None = None,
     ) -> None:
         super().__init__(
             channels, fc=fc, d=d, k=k, mask=mask, embedding=embedding, aggregation=aggregation, signed=signed,
-            maxpool=maxpool, sample=sample,
+            contrast=contrast, maxpool=maxpool, sample=sample,
         )  # fmt: skip
         if len(self.channels) != 1:
             raise RecipeError(f"head 'selective' reads one layer, not {len(self.channels)}")
@@ -72,7 +75,7 @@ class Selective(Head):
         self.embedding = EMBEDDINGS[embedding](d, k)
         self.register_buffer("learned", torch.tensor(False))
         if mask == "sift":
-            self.photo_task = sift_points
+            self.photo_task = partial(sift_points, contrast=contrast)
         self._add_fc()
 
     @staticmethod

@@ -40,10 +40,14 @@ def max_mask(maps: Tensor, valid: Tensor | None = None, *, signed: Signed = "cla
     return mask if valid is None else mask & valid
 
 
-def sift_points(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """SIFT keypoints of ``uint8 (H, W, 3)`` pixels as rows ``x, y``: ``(n, 2)``, n may be 0."""
+def sift_points(pixels: NDArray[np.uint8], contrast: float = 0.008) -> NDArray[np.float32]:
+    """SIFT keypoints of ``uint8 (H, W, 3)`` pixels as rows ``x, y``: ``(n, 2)``, n may be 0.
+
+    ``contrast`` is the detector's threshold. The paper's detector (VLFeat's) has none but finds fewer small
+    keypoints; this value keeps about as many cells as there, three in four at 1024 px.
+    """
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    detector = cv2.SIFT_create()  # type: ignore[attr-defined]
+    detector = cv2.SIFT.create(contrastThreshold=contrast)
     return np.array([k.pt for k in detector.detect(grey, None)], np.float32).reshape(-1, 2)
 
 
