@@ -206,7 +206,7 @@ class LW(_Linear):
         d = rows.shape[1]
         self._dimensions(d)
         pairs = _matching(rows, pairs, self.kind)
-        if len(pairs) < d and not self.shrinkage:
+        if len(pairs) < d:
             log.warning("lw of %d dimensions from %d pairs: it needs shrinkage", d, len(pairs))
         every = moments(rows)
         within = pair_scatter(rows, pairs)
@@ -248,7 +248,7 @@ class LDA(_Linear):
         count, found = connected_components(links, directed=False)
         labels = np.asarray(found, np.int64)
         paired = np.flatnonzero(np.bincount(labels, minlength=count)[labels] > 1)
-        if len(paired) - len(np.unique(labels[paired])) < d and not self.shrinkage:
+        if len(paired) - len(np.unique(labels[paired])) < d:
             log.warning("lda of %d dimensions from %d vectors in classes: it needs shrinkage", d, len(paired))
         total = moments(chosen(rows, paired))
         within = class_scatter(rows, paired, labels[paired])
