@@ -98,7 +98,7 @@ def test_labels_tell_what_differs_between_runs_of_one_recipe(runs):
     assert results.labels(runs) == ["tiny", "other"]
     expanded = made(expansion="aqe:3", database_augmentation="rank:2")
     assert results.labels([runs[0], expanded, runs[1]]) == [
-        "tiny (expansion none, database augmentation none)",
+        "tiny",
         "tiny (expansion aqe:3, database augmentation rank:2)",
         "other",
     ]
@@ -106,6 +106,10 @@ def test_labels_tell_what_differs_between_runs_of_one_recipe(runs):
     second = {**expanded, "benchmark": "second"}  # another benchmark is no other run
     assert results.labels([runs[0], second]) == ["tiny", "tiny"]
     assert [row[0] for row in results.table([runs[0], expanded])[1]] == results.labels([runs[0], expanded])
+
+
+def test_differences_for_people():
+    assert [results.signed(value) for value in (0.0123, -0.0004, 0.0, -0.012)] == ["+1.2", "0.0", "0.0", "-1.2"]
 
 
 def test_the_table_has_a_recipe_per_row_and_its_mean(runs):

@@ -48,7 +48,7 @@ def test_runs_without_hits_or_values_are_shown_too(tmp_path, runs):
     assert "Worst queries" in (tmp_path / "report.html").read_text()
 
 
-def test_a_relevant_photo_stands_at_the_end_where_none_is_shown(tmp_path, runs):
+def test_a_relevant_photo_stands_beside_the_query_where_none_was_found(tmp_path, runs):
     query = runs[0]["per_query"][0]
     query["hits"] = [hit for hit in query["hits"] if hit["mark"] != "positive"]
     write_report(tmp_path / "report.html", runs[:1])
@@ -60,7 +60,7 @@ def test_runs_of_one_recipe_are_told_apart(tmp_path, runs):
     expanded = {**runs[0], "protocol": {**runs[0]["protocol"], "expansion": "aqe:3"}}
     write_report(tmp_path / "report.html", [runs[0], expanded])
     text = (tmp_path / "report.html").read_text()
-    assert "first (expansion aqe:3) against &lt;i&gt;first (expansion none)" in text
+    assert "first (expansion aqe:3) against &lt;i&gt;first</h2>" in text
 
 
 def test_thumbnails_show_what_the_box_holds(tmp_path):

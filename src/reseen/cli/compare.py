@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
         """Tell whether the second of two runs on the same benchmarks is better, and where."""
         from reseen.evaluation.compare import compare as between
         from reseen.evaluation.compare import matching
-        from reseen.evaluation.results import read_runs
+        from reseen.evaluation.results import read_runs, signed
 
         pairs = matching(read_runs(first), read_runs(second))
         found = [between(a, b) for a, b in pairs]
@@ -41,9 +41,9 @@ def register(app: typer.Typer) -> None:
             (
                 one.benchmark,
                 f"{one.first} -> {one.second}",
-                f"{100 * one.map.mean:+.1f} ({100 * one.map.interval[0]:+.1f} to {100 * one.map.interval[1]:+.1f})",
+                f"{signed(one.map.mean)} ({signed(one.map.interval[0])} to {signed(one.map.interval[1])})",
                 f"{one.map.p_value:.4f}",
-                f"{100 * one.precision_at_1.mean:+.1f}",
+                signed(one.precision_at_1.mean),
                 f"{one.map.better}/{one.map.equal}/{one.map.worse}",
             )
             for one in found

@@ -19,7 +19,7 @@ from reseen.evaluation import results
 from reseen.evaluation.compare import Comparison, compare
 from reseen.evaluation.figures import figure, svg
 from reseen.evaluation.protocol import card_lines
-from reseen.evaluation.results import Result, percent
+from reseen.evaluation.results import Result, percent, signed
 from reseen.images import check_box, load_photo
 
 SIDE = 132
@@ -38,7 +38,7 @@ def write_report(path: Path, runs: Sequence[Result], compared: Sequence[tuple[Re
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("reseen.evaluation", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["percent"] = percent
+    environment.filters |= {"percent": percent, "signed": signed}
     columns, rows = results.table(runs)
     pairs = list(compared) if compared is not None else _against_first(runs)
     thumbnails = lru_cache(None)(thumbnail)
@@ -143,6 +143,7 @@ def _curves(benchmark: str, runs: Sequence[Result]) -> str:
         by_rank.plot(ranks, np.searchsorted(first, ranks, "right") / max(len(first), 1), style, label=label)
     by_recall.set(xlim=(0, 1), xlabel="recall", ylabel="precision", title=benchmark)
     by_rank.set(xscale="log", xlim=(1, None), xlabel="rank", ylabel="queries with a relevant photo", title=benchmark)
+    by_rank.xaxis.set_major_formatter("{x:g}")
     for axes in (by_recall, by_rank):
         axes.set_ylim(0, 1.02)
         axes.grid(alpha=0.3)
@@ -159,5 +160,6 @@ def _bars(deltas: Sequence[float]) -> str:
     for part, colour in ((np.maximum(heights, 0), "#1a9850"), (np.minimum(heights, 0), "#d73027")):
         axes.fill_between(edges, part, step="post", color=colour, linewidth=0)
     axes.axhline(0, color="#555", linewidth=0.6)
-    axes.set(xlabel="queries, by difference", ylabel="AP", xlim=(-0.5, len(deltas) - 0.5))
+    reach = max(0.1, *np.abs(heights)) * 1.05
+    axes.set(xlabel="queries, by difference", ylabel="AP", xlim=(-0.5, len(deltas) - 0.5), ylim=(-reach, reach))
     return svg(drawn)

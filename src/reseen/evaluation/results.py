@@ -87,9 +87,8 @@ def labels(runs: Sequence[Result]) -> list[str]:
         differing.setdefault(recipe, set()).update(key for key in TELLING if len({card[key] for card in cards}) > 1)
     named = []
     for run in runs:
-        parts = [
-            f"{key.replace('_', ' ')} {run['protocol'][key]:.24}" for key in TELLING if key in differing[run["recipe"]]
-        ]
+        told = {key: run["protocol"][key] for key in TELLING if key in differing[run["recipe"]]}
+        parts = [f"{key.replace('_', ' ')} {value:.24}" for key, value in told.items() if value != "none"]
         named.append(run["recipe"] + (f" ({', '.join(parts)})" if parts else ""))
     return named
 
@@ -97,6 +96,12 @@ def labels(runs: Sequence[Result]) -> list[str]:
 def percent(value: float | None) -> str:
     """A rate for people."""
     return "-" if value is None else f"{100 * value:.1f}"
+
+
+def signed(difference: float) -> str:
+    """A difference of rates for people: ``+1.2``, ``-0.3``, ``0.0``."""
+    text = f"{100 * difference:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text
 
 
 def headline(run: Result) -> tuple[str, float | None]:
