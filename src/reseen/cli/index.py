@@ -23,7 +23,9 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option(help="Recipe or saved descriptor of a new collection. [default: default]")
         ] = None,
         weights: Annotated[str | None, typer.Option(help="Backbone weights of a new collection: a file.")] = None,
-        local: Annotated[str | None, typer.Option(help="Local features of a new collection: none or sift.")] = None,
+        local: Annotated[
+            str | None, typer.Option(help="Local features of a new collection: none, sift, disk:FILE, aliked:FILE.")
+        ] = None,
         labels: Annotated[str | None, typer.Option(help="CSV with the columns path and label.")] = None,
         label_from_folder: Annotated[
             bool, typer.Option("--label-from-folder", help="Each photo's folder is its label.")
@@ -33,6 +35,7 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Add photos to a collection; again later, only new and changed ones are read."""
         from reseen.collections import Collection, read_labels
+        from reseen.collections.local import full_name
         from reseen.descriptor import load
         from reseen.images import walk
 
@@ -45,7 +48,7 @@ def register(app: typer.Typer) -> None:
         else:
             given = load(recipe, weights=weights) if recipe else None
             collection = Collection.open(folder, given)
-            if local is not None and local != collection.head.local:
+            if local is not None and full_name(local) != collection.head.local:
                 raise CollectionError(
                     f"{folder}: was made with --local {collection.head.local}; index into a new collection for {local}"
                 )

@@ -13,7 +13,7 @@ import numpy as np
 
 from reseen.collections import writing
 from reseen.collections.encoder import Encoder
-from reseen.collections.local import extractor
+from reseen.collections.local import extractor, full_name
 from reseen.collections.report import Report
 from reseen.collections.snapshot import Snapshot, open_snapshot
 from reseen.collections.storage import Head, head_versions
@@ -56,7 +56,8 @@ class Collection:
         Args:
             path: of the folder.
             descriptor: saved inside; every vector of the collection is made by it.
-            local: local features to keep beside the vectors for re-ranking: ``none`` or ``sift``.
+            local: local features to keep beside the vectors for re-ranking: ``none``, ``sift``, or a learned extractor
+                (:func:`reseen.search.local.create_extractor`).
 
         Raises:
             CollectionError: there is something at ``path``, or it cannot be written.
@@ -64,8 +65,7 @@ class Collection:
         folder = _absolute(path)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise CollectionError(f"{folder}: exists already; give a new folder, or open it")
-        extractor(local)
-        return cls(writing.create(folder, descriptor, local), descriptor)
+        return cls(writing.create(folder, descriptor, full_name(local)), descriptor)
 
     @classmethod
     def open(cls, path: PathLike, descriptor: Encoder | None = None, *, version: int | None = None) -> Collection:
@@ -219,15 +219,16 @@ class Collection:
         def vectors(wanted: Sequence[int]) -> Vectors:
             return np.asarray(stored[[rows[photo] for photo in wanted]])
 
-        extract = extractor(self.head.local)
-        if "features" not in chain.needs or extract is None:
+        if "features" not in chain.needs:
             return Evidence(vector, vectors)
+        local = extractor(self.head.local)
+        shown = load_photo(query, at_least=local.side)
 
         def features(wanted: Sequence[int]) -> list[LocalFeatures | None]:
             kept = self.features(wanted)
             return [LocalFeatures.from_bytes(kept[photo]) if photo in kept else None for photo in wanted]
 
-        return Evidence(vector, vectors, LocalFeatures.from_bytes(extract(load_photo(query))), features)
+        return Evidence(vector, vectors, local.extract(shown.pixels, shown.size), features)
 
     def add(
         self,

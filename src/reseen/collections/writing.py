@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from reseen.collections.encoder import Encoder
-from reseen.collections.local import extractor
+from reseen.collections.local import extraction
 from reseen.collections.locking import WriterLock
 from reseen.collections.report import Report
 from reseen.collections.snapshot import Snapshot, open_snapshot
@@ -188,7 +188,7 @@ class Writer:
                 yield item.data
                 item.data = b""
 
-        extract = extractor(self.snapshot.head.local)
+        extract = extraction(self.snapshot.head.local)
         ready: list[_Ready] = []
         for encoded in encoder.stream(photos(), tasks={"local": extract} if extract is not None else None):
             item = queue.pop(0)

@@ -15,14 +15,10 @@ from reseen.search.geometry.verify import Verification
 
 def describe(found: Verification) -> dict[str, float]:
     """What the logistic regression sees of a pair, by name."""
-    plane = found.kind == "homography"
     return {
         "constant": 1.0,
         "log_votes": math.log1p(found.votes),
-        "log_inliers": math.log1p(found.inliers) if plane else 0.0,
-        "homography": float(plane),
         "log_tentative": math.log1p(found.tentative),
-        "coverage": found.coverage,
     }
 
 

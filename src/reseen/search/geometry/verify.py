@@ -30,7 +30,7 @@ class Verification:
 
     Attributes:
         votes: places (not keypoints) that agree on one similarity transform, loosely.
-        inliers: places that agree with the model.
+        inliers: places that agree with the model; half of them for a fundamental matrix of features without frames.
         tentative: matches before either.
         kind: ``homography``, ``fundamental`` or ``none``.
         model: 3 x 3, query to photo in full-photo pixels (row by row), empty for ``none``.
@@ -118,9 +118,9 @@ def _verify_pair(side: _Side, photo: LocalFeatures, settings: Geometry) -> Verif
     model = plane
     if votes >= SCENE and 2 * inliers < votes:
         scene = fundamental(q, p, pairs, rows, settings)
-        # matches that vote fit some epipolar geometry too easily for it to beat a plane of half as many
+        # matches fit some epipolar geometry too easily for it to beat a plane of half as many
         if _places(scene, q, p) > max(SCENE, 2 * inliers):
-            model, inliers = scene, _places(scene, q, p)
+            model, inliers = scene, _places(scene, q, p) // (1 if framed else 2)
     if not framed:
         votes = inliers
     if model is None or inliers < settings.least:

@@ -95,11 +95,15 @@ class LocalFeatures:
 
 
 class Extractor(Protocol):
-    """What stands in SIFT's place: anything with a name and a function of pixels."""
+    """What stands in SIFT's place: anything with a name, a size and a function of pixels."""
 
     @property
     def name(self) -> str:
-        """Name and settings; features of different names are never matched."""
+        """Name and settings, from which ``create_extractor`` makes the same one; others' features do not match its."""
+
+    @property
+    def side(self) -> int:
+        """Pixels of the longest side at which photos are looked at; a larger photo tells it nothing more."""
 
     def extract(self, pixels: NDArray[np.uint8], size: tuple[int, int] | None = None) -> LocalFeatures:
         """Features of upright RGB ``uint8 (H, W, 3)``; ``size`` is the full photo's ``(W, H)`` if larger."""

@@ -29,13 +29,13 @@ class RootSift:
 
     side: int = 640
     limit: int = 600
-    contrast: float = 0.02
-    equalise: float = 0.0
-    cell: int = 0
+    contrast: float = 0.01
+    equalise: float = 3.0
+    cell: int = 40
 
     @property
     def name(self) -> str:
-        """Name and settings, such as ``sift-640-600-0.02-0-0``."""
+        """Name and settings, such as ``sift-640-600-0.01-3-40``."""
         return f"sift-{self.side}-{self.limit}-{self.contrast:g}-{self.equalise:g}-{self.cell}"
 
     def extract(self, pixels: NDArray[np.uint8], size: tuple[int, int] | None = None) -> LocalFeatures:
