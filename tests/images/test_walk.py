@@ -23,6 +23,17 @@ def test_folders_are_walked_in_order_without_loops(tmp_path):
     assert {item.source for item in found} == {os.fsencode(tmp_path)}
 
 
+def test_a_folder_has_its_own_name_and_a_linked_one_from_elsewhere_the_first_link_s(tmp_path):
+    for name in ("walked/real/1.png", "elsewhere/2.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "walked" / "alias").symlink_to(tmp_path / "walked" / "real")
+    for link in ("more", "other"):
+        (tmp_path / "walked" / link).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "walked")
+    assert names(walk([tmp_path / "walked"])) == ["more/2.png", "real/1.png"]
+
+
 def test_named_files_count_whatever_their_suffix_and_only_once(tmp_path):
     path = tmp_path / "photo.dat"
     path.write_bytes(b"x")

@@ -38,8 +38,9 @@ class Found:
 def walk(paths: Iterable[AnyPath]) -> Iterator[Found]:
     """Every file of the named folders and every named file, each once.
 
-    Folders are walked in the order given, their entries sorted by bytes; links are followed, but no
-    folder is entered twice. ReseenError names a path that does not exist.
+    Folders are walked in the order given, their entries sorted by bytes. Links are followed, but no folder is entered
+    twice: one that is below the walked folder is entered under its own name, not under a link's. ReseenError names a
+    path that does not exist.
     """
     seen: set[bytes] = set()
     for given in paths:
@@ -49,7 +50,7 @@ def walk(paths: Iterable[AnyPath]) -> Iterator[Found]:
         if os.path.isdir(path):
             if not os.access(path, os.R_OK | os.X_OK):
                 raise ReseenError(f"{display(given)}: the folder cannot be read")
-            found: Iterable[Found] = _folder(path, path, set())
+            found: Iterable[Found] = _files(path)
         else:
             found = [Found(path, os.path.dirname(path), os.path.basename(path))]
         for item in found:
@@ -58,21 +59,26 @@ def walk(paths: Iterable[AnyPath]) -> Iterator[Found]:
                 yield item
 
 
-def _folder(folder: bytes, source: bytes, entered: set[tuple[int, int]]) -> Iterator[Found]:
-    try:
-        status = os.stat(folder)
-        names = sorted(os.listdir(folder))
-    except OSError:
-        yield Found(folder, source, os.path.relpath(folder, source))  # to be rejected with its reason
-        return
-    key = (status.st_dev, status.st_ino)
-    if key in entered:
-        return
-    entered.add(key)
-    for name in names:
-        path = os.path.join(folder, name)
-        if os.path.isdir(path):
-            yield from _folder(path, source, entered)
-        else:
-            suffix = os.path.splitext(name)[1].lower()
-            yield Found(path, source, os.path.relpath(path, source), ignored=suffix not in SUFFIXES)
+def _files(source: bytes) -> Iterator[Found]:
+    """Every file below a folder, depth first."""
+    entered: set[tuple[int, int]] = set()
+    within = os.path.join(os.path.realpath(source), b"")
+    waiting = [source]
+    while waiting:
+        path = waiting.pop()
+        relative = os.path.relpath(path, source)
+        if not os.path.isdir(path):
+            suffix = os.path.splitext(path)[1].lower()
+            yield Found(path, source, relative, ignored=suffix not in SUFFIXES)
+            continue
+        if path != source and os.path.islink(path) and os.path.join(os.path.realpath(path), b"").startswith(within):
+            continue
+        try:
+            status = os.stat(path)
+            names = sorted(os.listdir(path), reverse=True)
+        except OSError:
+            yield Found(path, source, relative)  # to be rejected with its reason
+            continue
+        if (status.st_dev, status.st_ino) not in entered:
+            entered.add((status.st_dev, status.st_ino))
+            waiting.extend(os.path.join(path, name) for name in names)
