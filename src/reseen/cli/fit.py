@@ -38,8 +38,9 @@ def fit(
 ) -> None:
     """Learn a recipe's codebooks and projection from photos.
 
-    Nothing is trained by gradients (`reseen train` does that). Learn from photos other than those that will be
-    evaluated. The photos of the collection itself are fine for its own use.
+    Nothing is trained by gradients (`reseen train` does that).
+
+    Learn from photos other than those that will be evaluated. The collection's own photos are fine for its own use.
     """
     if network is not None and weights is not None:
         raise typer.BadParameter("--network and --weights exclude each other", param_hint="--network")
