@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from reseen.errors import RecipeError
 
@@ -108,8 +110,6 @@ def _shapes(modules: Sequence[nn.Module], side: int = 512) -> list[tuple[int, in
     The stride is what the input grows by for one more cell: borders do not enter. The receptive field grows by each
     window that is met; side branches of a block must have none (shortcuts of a residual block are 1 x 1).
     """
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
     field = 1
 
     def met(window: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -117,14 +117,16 @@ def _shapes(modules: Sequence[nn.Module], side: int = 512) -> list[tuple[int, in
         reach = (_side(window.kernel_size) - 1) * _side(getattr(window, "dilation", 1))
         field += reach * round(2 * side / inputs[0].shape[2])
 
-    windows = [part for module in modules for part in module.modules() if hasattr(part, "kernel_size")]
     shapes = []
-    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-        small, large = torch.empty(1, 3, side, side), torch.empty(1, 3, 2 * side, 2 * side)
+    small, large = (torch.empty(1, 3, n, n, device="meta") for n in (side, 2 * side))
+    with torch.no_grad():
         for module in modules:
-            small = module(small)
+            named = itertools.chain(module.named_parameters(), module.named_buffers())
+            shadow = {name: tensor.to("meta") for name, tensor in named}
+            small = functional_call(module, shadow, (small,))
+            windows = [part for part in module.modules() if hasattr(part, "kernel_size")]
             hooks = [window.register_forward_pre_hook(met) for window in windows]
-            large = module(large)
+            large = functional_call(module, shadow, (large,))
             for hook in hooks:
                 hook.remove()
             stride = round(side / (int(large.shape[2]) - int(small.shape[2])))
