@@ -13,6 +13,7 @@ from reseen.evaluation import Protocol, evaluate, load_benchmarks
 from reseen.evaluation.metrics import from_rankings
 from reseen.evaluation.protocol import card_lines
 from reseen.evaluation.run import Encoded, precision_recall, score
+from reseen.search.expansion import instance_average
 
 
 @pytest.fixture
@@ -145,6 +146,21 @@ def test_expansion_by_hand(cache, make, benchmark):
         expected = np.sort(augmented @ expanded)[::-1]
         np.testing.assert_allclose([hit["score"] for hit in listed["hits"]], expected, atol=1e-5)
     assert run.open_set is None
+
+
+@pytest.mark.parametrize("form", ["instance", "instance:rank"])
+def test_averages_over_instances_need_labels(cache, make, benchmark, form):
+    queries, database = unit(np.eye(4, 6) + 0.2), unit(np.random.default_rng(0).normal(size=(8, 6)))
+    labels = ("a", "a", "b", "c", "c", "c", "d", "e")
+    labelled = dataclasses.replace(benchmark, unmatched=(), labels=labels)
+    run = score(make(), encoded(labelled, queries, database), Protocol(dba=form), cache)
+    averaged = instance_average(database, np.array(labels), "uniform" if form == "instance" else "rank")
+    assert run.card["database_augmentation"] == form and not np.allclose(averaged, database)
+    for query, listed in zip(queries, run.queries, strict=True):
+        expected = np.sort(averaged @ query)[::-1]
+        np.testing.assert_allclose([hit["score"] for hit in listed["hits"]], expected, atol=1e-5)
+    with pytest.raises(BenchmarkError, match=f"augmentation '{form}' needs a benchmark whose database has labels"):
+        evaluate(make(), benchmark, Protocol(dba=form), cache=cache)
 
 
 def test_measures_of_other_benchmarks(cache, make, benchmark):

@@ -31,7 +31,9 @@ def register(app: typer.Typer) -> None:
         ] = None,
         dba: Annotated[
             list[str] | None,
-            typer.Option(help="Database augmentation: none, uniform:N, rank:N, alpha:N:A; repeat for more."),
+            typer.Option(
+                help="Database augmentation: none, uniform:N, rank:N, alpha:N:A, instance, instance:rank; repeat."
+            ),
         ] = None,
         learn: Annotated[
             list[str] | None,

@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
         size: options.Size = None,
         scales: options.Scales = None,
         expand: Annotated[str, typer.Option(help="Query expansion: aqe:N, alpha:N:A.")] = "none",
-        dba: Annotated[str, typer.Option(help="Database augmentation: uniform:N, rank:N, alpha:N:A.")] = "none",
+        dba: Annotated[
+            str, typer.Option(help="Database augmentation: uniform:N, rank:N, alpha:N:A, instance, instance:rank.")
+        ] = "none",
         rerank: Annotated[str, typer.Option(help="Re-ranking: none, auto, or stages joined with +.")] = "none",
         depth: Annotated[int | None, typer.Option(min=1, help="Shortlist that is re-ranked.")] = None,
         junk: Annotated[str, typer.Option(help="Junk in that shortlist: kept or removed.")] = "kept",

@@ -68,7 +68,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Point:
-    """One place of the grid, and what it reached on one benchmark."""
+    """One place of the grid, and what it reached on one benchmark; the run remembers no hits."""
 
     recipe: str
     projection: str
@@ -78,11 +78,8 @@ class Point:
     run: Run
 
     def to_json(self) -> dict[str, Any]:
-        """The run's object with the place in the grid; the photos that were found are left out."""
-        result = self.run.to_json()
-        for query in result["per_query"]:
-            query["hits"] = []
-        return {**self.place(), **result, "recipe": self.name}
+        """The run's object with the place in the grid."""
+        return {**self.place(), **self.run.to_json(), "recipe": self.name}
 
     def place(self) -> dict[str, Any]:
         """Where it stands in the grid."""
@@ -165,7 +162,7 @@ def ablate(
                     encoded = projected if part is whole else _mapped(projected, Truncate(dim).transform)
                     for dba, expand in itertools.product(grid.dba, grid.expand):
                         how = dataclasses.replace(protocol, expand=expand, dba=dba, rerank="none")
-                        yield Point(descriptor.name, form, dim, expand, dba, score(part, encoded, how, cache))
+                        yield Point(descriptor.name, form, dim, expand, dba, score(part, encoded, how, cache, hits=0))
 
 
 def table(points: Sequence[Point]) -> tuple[list[str], list[list[str]]]:

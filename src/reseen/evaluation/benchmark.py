@@ -48,6 +48,7 @@ class Benchmark:
         unmatched: queries with no match in the database, for the open-set measures.
         measure: its own figure of merit: mAP, mAP@100 (GLD) or the UKB score.
         precision_rule: how its precision@k divides (see ``metrics.precision_at``).
+        labels: which instance each photo of the database shows, for averages over instances; empty when unknown.
         pairs: ``(m, 3)`` int64: row of ``queries``, row of ``database``, 1 if they match, for pair verification.
         distractors: how many of the last photos of the database came from distractor folders.
         truth: sha256 of the ground truth's files.
@@ -61,6 +62,7 @@ class Benchmark:
     unmatched: tuple[Path, ...] = ()
     measure: Measure = "map"
     precision_rule: PrecisionRule = "plain"
+    labels: tuple[str, ...] = field(default=(), repr=False)
     pairs: Ints | None = field(default=None, repr=False)
     distractors: int = 0
     truth: str = ""
@@ -89,6 +91,7 @@ class Benchmark:
             self,
             name=f"{self.name}+{len(added)}",
             database=(*self.database, *added),
+            labels=(*self.labels, *(f"distractor {i}" for i in range(len(added)))) if self.labels else (),
             distractors=self.distractors + len(added),
         )
 
@@ -103,6 +106,7 @@ def make_benchmark(
     truth_files: Iterable[Path] = (),
     measure: Measure = "map",
     precision_rule: PrecisionRule = "plain",
+    labels: Sequence[str] = (),
     pairs: Ints | None = None,
     notes: tuple[str, ...] = (),
 ) -> Benchmark:
@@ -131,6 +135,7 @@ def make_benchmark(
         unmatched=tuple(unmatched),
         measure=measure,
         precision_rule=precision_rule,
+        labels=tuple(labels),
         pairs=pairs,
         truth=digest(truth_files),
         notes=notes,

@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from reseen.errors import BenchmarkError
 from reseen.evaluation.vectors import Vectors
 from reseen.search import expansion
 
-QUERY_KINDS, QUERY_FORMS = ("aqe", "alpha"), "none, aqe:N or alpha:N[:ALPHA]"
-DATABASE_KINDS, DATABASE_FORMS = ("uniform", "rank", "alpha"), "none, uniform:N, rank:N or alpha:N[:ALPHA]"
+QUERY_FORMS = "none, aqe:N or alpha:N[:ALPHA]"
+DATABASE_FORMS = "none, uniform:N, rank:N, alpha:N[:ALPHA], instance or instance:rank"
+INSTANCES = {"instance": "uniform", "instance:rank": "rank"}
 
 
-def expand_queries(queries: Vectors, database: Vectors, *, expand: str, dba: str) -> tuple[Vectors, Vectors]:
+def expand_queries(
+    queries: Vectors, database: Vectors, *, expand: str, dba: str, labels: Sequence[str] = ()
+) -> tuple[Vectors, Vectors]:
     """Queries and database after database augmentation and then, against that database, query expansion.
 
     Args:
         queries, database: unit rows.
         expand: ``none``, ``aqe:N`` or ``alpha:N[:ALPHA]``.
-        dba: ``none``, ``uniform:N``, ``rank:N`` or ``alpha:N[:ALPHA]``.
+        dba: ``none``, ``uniform:N``, ``rank:N``, ``alpha:N[:ALPHA]``; ``instance`` or ``instance:rank``, averages over
+            the photos of one label.
+        labels: of the database's photos, for the instance forms.
 
     Raises:
-        BenchmarkError: another form.
+        BenchmarkError: another form, or no labels for the instance forms.
     """
-    if dba != "none":
-        kind, n, alpha = _parsed(dba, DATABASE_KINDS, DATABASE_FORMS)
+    if dba in INSTANCES:
+        if not labels:
+            raise BenchmarkError(f"augmentation {dba!r} needs a benchmark whose database has labels (folders, clicide)")
+        database = expansion.instance_average(database, np.array(labels), INSTANCES[dba])  # type: ignore[arg-type]
+    elif dba != "none":
+        kind, n, alpha = _parsed(dba, ("uniform", "rank", "alpha"), DATABASE_FORMS)
         database = expansion.dba(database, n, kind, alpha)  # type: ignore[arg-type]
     if expand != "none":
-        kind, n, alpha = _parsed(expand, QUERY_KINDS, QUERY_FORMS)
+        kind, n, alpha = _parsed(expand, ("aqe", "alpha"), QUERY_FORMS)
         queries = expansion.alpha_qe(queries, database, n, 0.0 if kind == "aqe" else alpha)
     return queries, database
 
 
 def check_forms(expand: str, dba: str) -> None:
     """BenchmarkError unless both forms are known."""
-    if expand != "none":
-        _parsed(expand, QUERY_KINDS, QUERY_FORMS)
-    if dba != "none":
-        _parsed(dba, DATABASE_KINDS, DATABASE_FORMS)
+    one = np.ones((1, 1), np.float32)
+    expand_queries(one, one, expand=expand, dba=dba, labels=("",))
 
 
 def _parsed(text: str, kinds: tuple[str, ...], forms: str) -> tuple[str, int, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -141,7 +142,8 @@ def encode(
         notes = (*benchmark.notes, f"{len(found.rejected)} distractors cannot be used and are left out")
         benchmark = replace(
             benchmark,
-            database=tuple(photo for photo, keep in zip(benchmark.database, kept, strict=False) if keep),
+            database=tuple(itertools.compress(benchmark.database, kept)),
+            labels=tuple(itertools.compress(benchmark.labels, kept)),
             distractors=benchmark.distractors - len(found.rejected),
             notes=notes,
         )
@@ -174,13 +176,13 @@ def evaluate(
     return score(descriptor, encode(descriptor, benchmark, protocol, cache, progress=progress), protocol, cache)
 
 
-def score(
-    descriptor: Descriptor, encoded: Encoded, protocol: Protocol, cache: VectorCache, *, label: str | None = None
-) -> Run:
-    """Measure vectors that are at hand; ``label`` stands for the recipe's name."""
+def score(descriptor: Descriptor, encoded: Encoded, protocol: Protocol, cache: VectorCache, *, hits: int = KEPT) -> Run:
+    """Measure vectors that are at hand, and remember the first ``hits`` of each query."""
     benchmark = encoded.benchmark
     queries = np.concatenate([encoded.queries, encoded.unmatched])
-    queries, database = expand_queries(queries, encoded.database, expand=protocol.expand, dba=protocol.dba)
+    queries, database = expand_queries(
+        queries, encoded.database, expand=protocol.expand, dba=protocol.dba, labels=benchmark.labels
+    )
     none = np.zeros(0, np.int64)
     truth = Truth(
         [query.positives for query in benchmark.queries] + [none] * len(benchmark.unmatched),
@@ -190,19 +192,19 @@ def score(
     if protocol.rerank != "none":
         reranker = Reranker(descriptor, benchmark, protocol, queries, database, cache)
     depth = reranker.depth if reranker is not None else 0
-    ranked = rank(queries, database, truth, k=KEPT, shortlist=depth, reorder=reranker)
+    ranked = rank(queries, database, truth, k=max(hits, 1), shortlist=depth, reorder=reranker)
     q = len(benchmark.queries)
     positions = Positions(ranked.positions.found[:q], ranked.positions.relevant[:q])
     precision = {k: metrics.precision_at(positions, k, benchmark.precision_rule) for k in CUTS}
     ap, finite = metrics.average_precision(positions), metrics.average_precision(positions, "finite")
     return Run(
-        recipe=label or descriptor.name,
+        recipe=descriptor.name,
         benchmark=benchmark.name,
         ap=ap,
         ap_finite=finite,
         precision=precision,
         card=protocol.card(descriptor, benchmark),
-        queries=tuple(_per_query(benchmark, positions, ranked, ap, finite, precision)),
+        queries=tuple(_per_query(benchmark, positions, ranked, hits, ap, finite, precision)),
         measures=_measures(benchmark, positions, queries, database) | (_costs(reranker) if reranker else {}),
         curve=precision_recall(positions),
         open_set=_open_set(benchmark, ranked, q),
@@ -266,6 +268,7 @@ def _per_query(
     benchmark: Benchmark,
     positions: Positions,
     ranked: Ranked,
+    hits: int,
     ap: Values,
     finite: Values,
     precision: dict[int, Values],
@@ -292,7 +295,7 @@ def _per_query(
                         "score": float(value),
                         "mark": "positive" if row in positives else "junk" if row in junk else "negative",
                     }
-                    for r, (row, value) in enumerate(zip(ranked.top[i].tolist(), ranked.scores[i], strict=True), 1)
+                    for r, (row, value) in enumerate(zip(ranked.top[i, :hits], ranked.scores[i, :hits], strict=True), 1)
                 ],
             }
         )

@@ -272,6 +272,11 @@ def test_folders_take_the_folder_or_a_pattern_of_the_name_as_label(tmp_path, sho
     (numbered,) = load_benchmarks(f"folders:{tmp_path}", pattern=r"^(\d)\.")
     assert [p.stem for p in numbered.unmatched] == ["7"]
     assert [query.positives.tolist() for query in numbered.queries] == [[0, 1]]
+    assert found.labels == ("lisa", "mona") and numbered.labels == ("1", "1")
+    shoot(tmp_path / "more" / "1.jpg")
+    assert len(set(found.with_distractors([tmp_path / "more"]).labels)) == 3
+    with pytest.raises(BenchmarkError, match=r"pattern '\(' is not a regular expression"):
+        load_benchmarks(f"folders:{tmp_path}", pattern="(")
 
 
 # -- checksums, distractors, names --------------------------------------------------------------------------

@@ -29,35 +29,40 @@ def load(name: str, folder: Path, *, pattern: str | None = None, partial: bool =
     Photos whose name does not fit the pattern are left out with a note; queries of labels without references match
     nothing.
     """
-    pattern = pattern or PATTERNS.get(name)
+    try:
+        regex = re.compile(pattern or PATTERNS[name]) if pattern or name in PATTERNS else None
+    except re.error as error:
+        raise BenchmarkError(f"pattern {pattern!r} is not a regular expression ({error})") from None
     homes = [folder / sub for sub in QUERY_FOLDERS if (folder / sub).is_dir()]
     if not homes:
         raise BenchmarkError(f"{folder}: the queries are expected in one of {', '.join(QUERY_FOLDERS)}/")
     asked = photos_in(homes[:1])
     inside = set(asked)
     references = [path for path in photos_in([folder]) if path not in inside]
-    labels = {path: label_of(path, pattern) for path in references + asked}
-    without = [path for path, label in labels.items() if label is None]
-    database = [path for path in references if labels[path] is not None]
+    found = {path: label_of(path, regex) for path in references + asked}
+    labels = {path: label for path, label in found.items() if label is not None}
+    database = [path for path in references if path in labels]
     of = np.array([labels[path] for path in database])
     queries, unmatched = [], []
     for path in asked:
-        if labels[path] is None:
+        if path not in labels:
             continue
         same = np.flatnonzero(of == labels[path]).astype(np.int64)
         if len(same):
             queries.append(Query(path, same, np.zeros(0, np.int64)))
         else:
             unmatched.append(path)
-    notes = (f"{len(without)} photos have no label by {pattern!r} and are left out",) if without else ()
-    return [make_benchmark(name, folder, database, queries, unmatched=tuple(unmatched), notes=notes)]
+    without = len(found) - len(labels)
+    notes = (f"{without} photos have no label by {pattern or PATTERNS[name]!r} and are left out",) if without else ()
+    listed = [labels[path] for path in database]
+    return [make_benchmark(name, folder, database, queries, unmatched=unmatched, labels=listed, notes=notes)]
 
 
-def label_of(path: Path, pattern: str | None) -> str | None:
+def label_of(path: Path, pattern: re.Pattern[str] | None) -> str | None:
     """A photo's label; None when its name does not fit the pattern."""
     if pattern is None:
         return path.parent.name
-    found = re.search(pattern, path.name)
+    found = pattern.search(path.name)
     if found is None:
         return None
-    return "".join(found.groups()) or found.group(0)
+    return "".join(group or "" for group in found.groups()) or found.group(0)
