@@ -1,4 +1,4 @@
-"""One self-contained page with queries, hits, scores and rejected files."""
+"""One self-contained page with queries, hits, why they match, and rejected files."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from jinja2 import Environment, PackageLoader
 
 from reseen.errors import PhotoRejected
 from reseen.images import Longest, load_photo, resize_to
-from reseen.search.ranking import Point, Ranking
+from reseen.search.ranking import Hit, Match, Point, Ranking
 
 THUMBNAIL = 320
 """Longest side of the page's pictures, in pixels."""
+LINES = 60
+"""Correspondences that are drawn between a query and a hit."""
+SHOWN = 0.5
+"""Probability from which a match is drawn; below it a model is more likely chance."""
 
 
 def write_page(
@@ -26,36 +30,73 @@ def write_page(
     *,
     title: str = "Photos of the same thing",
 ) -> None:
-    """Write the page; pictures are inside it as data URIs, photos that are gone show the reason."""
-    shown: dict[str, dict[str, Any]] = {}
+    """Write the page; pictures are inside it as data URIs, once each; photos that are gone show the reason."""
+    pictures: dict[str, dict[str, Any]] = {}
     queries = []
     for ranking in rankings:
-        hits = [
-            {
-                "rank": hit.rank,
-                "score": hit.score,
-                "share": round(100 * min(max(hit.score, 0), 1)),
-                "label": hit.label,
-                "photo": _photo(hit.path, shown, hit.match.outline if hit.match else ()),
-            }
+        query = _photo(ranking.query, pictures)
+        hits = [_hit(hit, pictures) for hit in ranking]
+        matches = [
+            _match(hit.match, query, _photo(hit.path, pictures)) | {"rank": hit.rank}
             for hit in ranking
+            if hit.match is not None and hit.match.lines and (hit.match.probability or 0) >= SHOWN
         ]
-        outline: Sequence[Point] = ()
-        if ranking.box is not None:
-            x0, y0, x1, y1 = ranking.box
-            outline = ((x0, y0), (x1, y0), (x1, y1), (x0, y1))
-        queries.append({"photo": _photo(ranking.query, shown, outline), "hits": hits})
+        queries.append({"photo": query, "outline": _corners(ranking), "hits": hits, "matches": matches})
     environment = Environment(loader=PackageLoader("reseen.search", "."), autoescape=True)
-    page = environment.get_template("page.html.j2").render(title=title, queries=queries, rejected=rejected)
+    template = environment.get_template("page.html.j2")
+    page = template.render(title=title, pictures=list(pictures.values()), queries=queries, rejected=rejected)
     Path(path).write_text(page, encoding="utf-8")
 
 
-def _photo(name: str | None, shown: dict[str, dict[str, Any]], outline: Sequence[Point]) -> dict[str, Any]:
+def _corners(ranking: Ranking) -> Sequence[Point]:
+    if ranking.box is None:
+        return ()
+    x0, y0, x1, y1 = ranking.box
+    return ((x0, y0), (x1, y0), (x1, y1), (x0, y1))
+
+
+def _hit(hit: Hit, pictures: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    sure = hit.match is not None and (hit.match.probability or 0) >= SHOWN
+    return {
+        "rank": hit.rank,
+        "score": hit.score,
+        "share": round(100 * min(max(hit.score, 0), 1)),
+        "label": hit.label,
+        "probability": hit.match.probability if hit.match is not None else None,
+        "photo": _photo(hit.path, pictures),
+        "outline": hit.match.outline if hit.match is not None and sure else (),
+    }
+
+
+def _match(match: Match, query: dict[str, Any], hit: dict[str, Any]) -> dict[str, Any]:
+    """A hit beside its query: lines in thumbnail pixels, the hit moved to the right of the query."""
+    step = max(1, -(-len(match.lines) // LINES))
+    shift = query.get("width", 0) + 12
+    (qx, qy), (hx, hy) = _reduction(query), _reduction(hit)
+    lines = [(x * qx, y * qy, u * hx + shift, v * hy) for (x, y), (u, v) in match.lines[::step]]
+    return {
+        "query": query,
+        "photo": hit,
+        "shift": shift,
+        "lines": lines,
+        "outline": [(x * hx + shift, y * hy) for x, y in match.outline],
+        "inliers": match.inliers,
+        "probability": match.probability,
+    }
+
+
+def _reduction(photo: dict[str, Any]) -> tuple[float, float]:
+    if photo["picture"] is None:
+        return 0.0, 0.0
+    return photo["width"] / photo["full"][0], photo["height"] / photo["full"][1]
+
+
+def _photo(name: str | None, pictures: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """What the template shows of a photo; each photo is decoded once."""
     key = name or ""
-    if key not in shown:
-        shown[key] = _thumbnail(key)
-    return {**shown[key], "outline": outline}
+    if key not in pictures:
+        pictures[key] = {"number": len(pictures), **_thumbnail(key)}
+    return pictures[key]
 
 
 def _thumbnail(name: str) -> dict[str, Any]:

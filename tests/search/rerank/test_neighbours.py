@@ -11,7 +11,7 @@ from reseen.search.rerank.neighbours import (
     VerifiedExpansionStage,
     diffuse,
     k_reciprocal,
-    refine,
+    superglobal,
 )
 
 
@@ -49,7 +49,7 @@ def places(ranking):
     return [hit.rank for hit in ranking if hit.id < 12]
 
 
-@pytest.mark.parametrize("stage", [SuperGlobalStage(expand=5), DiffusionStage()])
+@pytest.mark.parametrize("stage", [SuperGlobalStage(), DiffusionStage()])
 def test_each_stage_follows_the_arc_past_the_others(world, stage):
     before = ranked(*world)
     after = stage(before, evidence(*world))
@@ -95,21 +95,58 @@ def test_diffusion_solves_its_equation(world):
     np.testing.assert_allclose(heat, flow, rtol=1e-4, atol=1e-5)
 
 
-def test_refinement_without_neighbours_weight_is_the_mean_of_both_similarities(world):
+def published_superglobal(query, vectors, neighbours, beta, pool):
+    """The published modules' steps, one hit at a time."""
+    refined = []
+    for x in vectors:
+        order = sorted(range(len(vectors)), key=lambda i: -float(x @ vectors[i]))[: neighbours + 1]
+        weights = [1.0] + [beta * float(x @ vectors[i]) for i in order[1:]]
+        refined.append(sum(w * vectors[i] for w, i in zip(weights, order, strict=True)) / sum(weights))
+    first = [float(r @ query) for r in refined]
+    best = sorted(range(len(vectors)), key=lambda i: -first[i])[: neighbours + 1]
+    pooled = pool([refined[i] for i in best], axis=0)
+    return [(a + float(r @ pooled)) / 2 for a, r in zip(first, refined, strict=True)]
+
+
+@pytest.mark.parametrize(("name", "pool"), [("max", np.max), ("mean", np.mean)])
+def test_superglobal_follows_the_published_steps(world, name, pool):
     query, vectors = world
-    expanded = unit(query + vectors[:3].sum(0))
-    np.testing.assert_allclose(
-        refine(query, vectors, beta=0, expand=3), (vectors @ query + vectors @ expanded) / 2, atol=1e-6
-    )
+    found = superglobal(query, vectors, 4, 0.15, name)
+    np.testing.assert_allclose(found, published_superglobal(query, vectors, 4, 0.15, pool), atol=1e-5)
 
 
-def test_reciprocal_distance_by_hand():
-    query = unit(np.array([1.0, 0, 0]))
-    vectors = unit(np.array([[1.0, 0.1, 0], [0, 1.0, 0], [0, 0.9, 0.1]]))
-    jaccard = k_reciprocal(query, vectors, k1=1, k2=1, balance=0)
-    assert jaccard[0] < 0.1
-    np.testing.assert_allclose(jaccard[1:], 1)
-    np.testing.assert_allclose(k_reciprocal(query, vectors, balance=1), 2 - 2 * vectors @ query, atol=1e-6)
+def published_reciprocal(query, vectors, k1, k2, balance):
+    """The published steps with sets, one photo at a time."""
+    everyone = np.concatenate([query[None], vectors]).astype(np.float64)
+    distance = 2 - 2 * everyone @ everyone.T
+    distance = np.maximum(distance, 0) / distance.max(1, keepdims=True)
+    order = np.argsort(distance, 1, kind="stable")
+    total = len(everyone)
+
+    def near(i, k):
+        return {int(j) for j in order[i, : k + 1] if i in order[j, : k + 1]}
+
+    encoded = np.zeros((total, total))
+    for i in range(total):
+        members = set(near(i, k1))
+        for j in near(i, k1):
+            if len(near(j, k1 // 2) & near(i, k1)) > 2 / 3 * len(near(j, k1 // 2)):
+                members |= near(j, k1 // 2)
+        for j in members:
+            encoded[i, j] = np.exp(-distance[i, j])
+        encoded[i] /= encoded[i].sum()
+    expanded = np.stack([encoded[order[i, :k2]].mean(0) for i in range(total)])
+    jaccard = [1 - np.minimum(expanded[0], row).sum() / np.maximum(expanded[0], row).sum() for row in expanded[1:]]
+    return (1 - balance) * np.array(jaccard) + balance * distance[0, 1:]
+
+
+@pytest.mark.parametrize("k2", [1, 4])
+def test_k_reciprocal_follows_the_published_steps(k2):
+    around = np.random.default_rng(4).normal(0, 0.6, (31, 12)) + np.eye(12)[np.arange(31) % 3]
+    query, *vectors = unit(around)
+    vectors = np.stack(vectors)
+    found = k_reciprocal(query, vectors, k1=8, k2=k2, balance=0.3)
+    np.testing.assert_allclose(found, published_reciprocal(query, vectors, 8, k2, 0.3), atol=1e-5)
 
 
 def test_only_verified_hits_expand_the_query(world):
@@ -145,6 +182,10 @@ def test_permuted_hits_stand_under_the_scores_that_were_there(world):
         ("superglobal+superglobal", "twice"),
         ("expansion", "before it"),
         ("expansion+geometry", "before it"),
+        ("geometry:0", "option '0' of geometry is not known; use a number of hits, mirror, upright"),
+        ("geometry:sideways", "'sideways'"),
+        ("diffusion:mirror", "use a number of hits$"),
+        ("geometry:", "option ''"),
     ],
 )
 def test_chains_that_make_no_sense(text, message):
@@ -167,3 +208,12 @@ def test_a_chain_applies_its_stages_in_order(world):
     chain = parse_chain("superglobal+diffusion", features=False)
     once = DiffusionStage()(SuperGlobalStage()(ranked(query, vectors), evidence(*world)), evidence(*world))
     assert chain(ranked(query, vectors), evidence(*world)) == once
+
+
+def test_options_of_stages():
+    chain = parse_chain("geometry:200:mirror+diffusion:30", features=True)
+    first, second = chain.stages
+    assert (first.depth, first.settings.mirror, first.settings.upright) == (200, True, False)
+    assert second.depth == 30
+    assert chain.depth == 200
+    assert parse_chain("geometry:upright", features=True).stages[0].settings.upright

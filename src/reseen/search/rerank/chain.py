@@ -1,9 +1,10 @@
-"""Stages by name, and chains of them: ``geometry+superglobal``."""
+"""Stages by name, and chains of them: ``geometry:100:mirror+superglobal``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from reseen.search.ranking import Ranking
 from reseen.search.rerank.base import Evidence, RerankError, Stage
@@ -20,6 +21,9 @@ STAGES: dict[str, Callable[[], Stage]] = {
     "expansion": VerifiedExpansionStage,
 }
 """Every stage by its name in ``--rerank``."""
+
+GEOMETRY_OPTIONS = ("mirror", "upright")
+"""Options of ``geometry`` beside its depth."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,10 @@ class Chain:
 
 
 def parse_chain(text: str, *, features: bool) -> Chain:
-    """A chain from ``none``, ``auto``, a stage's name, or names joined with ``+``.
+    """A chain from ``none``, ``auto``, a stage, or stages joined with ``+``.
 
+    A stage is its name and, after colons, the number of hits that it looks at, or an option of geometry:
+    ``geometry:100:mirror`` also finds what a mirror shows, ``geometry:upright`` refuses objects that are turned.
     ``auto`` is ``geometry`` where the photos have local features, else nothing (``docs/reranking.md`` has the
     measurements).
 
@@ -67,7 +73,8 @@ def parse_chain(text: str, *, features: bool) -> Chain:
         text = "geometry" if features else "none"
     if text == "none":
         return Chain()
-    names = text.split("+")
+    parts = text.split("+")
+    names = [part.split(":")[0] for part in parts]
     for name in names:
         if name not in STAGES:
             raise RerankError(f"re-ranking {name!r} is not known; use none, auto, or {', '.join(STAGES)} joined with +")
@@ -77,4 +84,19 @@ def parse_chain(text: str, *, features: bool) -> Chain:
         raise RerankError("expansion uses verified hits only; put geometry before it: geometry+expansion")
     if "geometry" in names and not features:
         raise RerankError("geometry needs local features; index the photos into a new collection with --local sift")
-    return Chain(tuple(STAGES[name]() for name in names))
+    return Chain(tuple(_stage(part) for part in parts))
+
+
+def _stage(text: str) -> Stage:
+    """A stage from its name and options."""
+    name, *options = text.split(":")
+    stage: Any = STAGES[name]()
+    for option in options:
+        if option.isdecimal() and int(option) > 0:
+            stage = replace(stage, depth=int(option))
+        elif name == "geometry" and option in GEOMETRY_OPTIONS:
+            stage = replace(stage, settings=replace(stage.settings, **{option: True}))
+        else:
+            allowed = ", ".join(["a number of hits", *(GEOMETRY_OPTIONS if name == "geometry" else ())])
+            raise RerankError(f"option {option!r} of {name} is not known; use {allowed}")
+    return stage  # type: ignore[no-any-return]

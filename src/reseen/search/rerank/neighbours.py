@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,23 +16,34 @@ def _unit(x: NDArray[Any]) -> Vectors:
     return np.asarray(x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12), np.float32)
 
 
-def refine(query: Vectors, vectors: Vectors, neighbours: int = 9, beta: float = 0.15, expand: int = 10) -> Vectors:
-    """Scores ``(n,)`` of the first hits ``(n, d)`` by refined descriptors (SuperGlobal: Shao et al., 2023).
+def superglobal(
+    query: Vectors, vectors: Vectors, neighbours: int = 9, beta: float = 0.15, pool: Literal["max", "mean"] = "max"
+) -> Vectors:
+    """Scores ``(n,)`` of the first hits ``(n, d)`` by refined descriptors (SuperGlobal: Shao et al., 2023, Section 4).
 
-    Each hit becomes the mean of itself and of its nearest ``neighbours`` among the query and the hits, weighted by
-    ``beta * similarity``; the query becomes the mean of itself and the ``expand`` first hits, instead of the paper's
-    maximum, which needs vectors without negative values. The score is the mean of refined hit against query and hit
-    against refined query.
+    As in the published code: each hit becomes the mean of itself and of its nearest ``neighbours`` among the hits,
+    weighted by 1 and ``beta * similarity``; the ``neighbours + 1`` hits whose refined vectors are most alike the query
+    are pooled into a refined query; the score is the mean of a refined hit's products with both.
+
+    Args:
+        query: unit ``(d,)``.
+        vectors: unit ``(n, d)``.
+        neighbours: the paper's K.
+        beta: of the weights.
+        pool: ``max`` as published; ``mean`` for vectors that were rotated by a whitening, whose largest values mean
+            nothing.
     """
-    everyone = np.concatenate([query[None], vectors])
-    similarity = vectors @ everyone.T
-    similarity[np.arange(len(vectors)), np.arange(len(vectors)) + 1] = -np.inf
-    k = min(neighbours, len(vectors))
-    nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
-    weights = beta * np.maximum(np.take_along_axis(similarity, nearest, 1), 0)
-    refined = _unit(vectors + np.einsum("nk,nkd->nd", weights, everyone[nearest]))
-    expanded = _unit(query + vectors[:expand].sum(0))
-    return np.asarray((refined @ query + vectors @ expanded) / 2, np.float32)
+    similarity = vectors @ vectors.T
+    np.fill_diagonal(similarity, np.inf)
+    count = min(neighbours + 1, len(vectors))
+    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
+    weights = beta * np.take_along_axis(similarity, nearest, 1)
+    weights[:, 0] = 1
+    refined = np.einsum("nk,nkd->nd", weights, vectors[nearest]) / weights.sum(1, keepdims=True)
+    first = refined @ query
+    best = refined[np.argsort(-first, kind="stable")[:count]]
+    pooled = best.max(0) if pool == "max" else best.mean(0)
+    return np.asarray((first + refined @ pooled) / 2, np.float32)
 
 
 def k_reciprocal(
@@ -41,10 +52,12 @@ def k_reciprocal(
     """Jaccard distance of k-reciprocal neighbours, ``(n,)``, mixed with the cosine distance (Zhong et al., 2017).
 
     ``k1`` neighbours make the sets (Eq. 3 and 5: sets grow by neighbours' halves that overlap by two thirds),
-    ``k2`` the local expansion (Eq. 11), ``balance`` is the share of the cosine distance (Eq. 12).
+    ``k2`` the local expansion (Eq. 11), ``balance`` is the share of the cosine distance (Eq. 12). As in the published
+    code, distances are squared and each photo's are divided by its largest.
     """
     everyone = np.concatenate([query[None], vectors])
     distance = np.maximum(0, 2 - 2 * (everyone @ everyone.T)).astype(np.float64)
+    distance /= np.maximum(distance.max(1, keepdims=True), 1e-12)
     order = np.argsort(distance, axis=1, kind="stable")
     total = len(everyone)
 
@@ -74,7 +87,9 @@ def diffuse(
     """Diffusion on the shortlist's graph, ``(n,)``, in closed form (Iscen et al., 2017, Section 3 and Eq. 8).
 
     The graph joins mutual nearest ``neighbours`` with ``similarity^gamma``, is normalised symmetrically, and heat
-    flows from the ``start`` hits nearest to the query: ``(I - alpha S) f = y``.
+    flows from the ``start`` hits nearest to the query: ``(I - alpha S) f = y``. The published code has alpha 0.99, 50
+    neighbours and 10 to start from on a graph of the whole database; on a shortlist fewer neighbours and less heat keep
+    to what is near.
     """
     n = len(vectors)
     similarity = np.maximum(vectors @ vectors.T, 0).astype(np.float64)
@@ -91,24 +106,27 @@ def diffuse(
 
 @dataclass(frozen=True)
 class SuperGlobalStage:
-    """:func:`refine` of the first ``depth`` hits."""
+    """:func:`superglobal` of the first ``depth`` hits, which stand under the scores that were there.
+
+    What an earlier stage found stays: each hit's score rises or falls as its refined score does against its similarity.
+    """
 
     depth: int = 100
     neighbours: int = 9
     beta: float = 0.15
-    expand: int = 3
+    pool: Literal["max", "mean"] = "mean"
     name: str = "superglobal"
     needs: frozenset[str] = frozenset()
 
     def __call__(self, ranking: Ranking, evidence: Evidence) -> Ranking:
-        """Hits are taken in the order in which they come, so that geometry before it is used."""
+        """The same photos in a new order."""
         ids = [hit.id for hit in ranking.hits[: self.depth]]
         if not ids:
             return ranking
         vectors = evidence.vectors(ids)
-        change = refine(evidence.query, vectors, self.neighbours, self.beta, self.expand) - vectors @ evidence.query
+        found = superglobal(evidence.query, vectors, self.neighbours, self.beta, self.pool)
         old = np.array([hit.score for hit in ranking.hits[: len(ids)]])
-        return rescored(ranking, old + change)
+        return rescored(ranking, old + found - vectors @ evidence.query)
 
 
 @dataclass(frozen=True)
