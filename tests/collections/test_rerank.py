@@ -7,6 +7,7 @@ from PIL import Image
 
 from reseen.collections import Collection
 from reseen.search.local import LocalFeatures
+from reseen.search.page import write_page
 from reseen.search.rerank import RerankError
 
 
@@ -72,3 +73,19 @@ def test_without_local_features(tmp_path, make, paint):
     found = collection.search(query, k=2, rerank="superglobal+diffusion")
     assert found[0].path == str(query)
     assert len(found) == 2
+
+
+def test_the_page_draws_region_and_lines(gallery, visit, tmp_path):
+    Image.fromarray(visit).save(tmp_path / "visit.png")
+    ranking = gallery.search(tmp_path / "visit.png", k=3)
+    write_page(tmp_path / "page.html", [ranking])
+    text = (tmp_path / "page.html").read_text()
+    assert text.count("data:image/jpeg;base64,") == 4
+    assert text.count('<figure class="match">') == sum(hit.match.probability >= 0.5 for hit in ranking) == 1
+    lines = len(ranking[0].match.lines)
+    assert 30 < text.count("<line ") == len(range(0, lines, -(-lines // 60)))
+    assert f"{ranking[0].match.inliers} places agree" in text
+    x, y = ranking[0].match.outline[0]
+    assert f'<polygon points="{x:.1f},{y:.1f} ' in text
+    write_page(tmp_path / "plain.html", [gallery.search(visit, k=3, rerank="none")])
+    assert "<line " not in (tmp_path / "plain.html").read_text()

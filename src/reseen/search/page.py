@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 from jinja2 import Environment, PackageLoader
 
 from reseen.errors import PhotoRejected
@@ -69,20 +70,25 @@ def _hit(hit: Hit, pictures: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _match(match: Match, query: dict[str, Any], hit: dict[str, Any]) -> dict[str, Any]:
-    """A hit beside its query: lines in thumbnail pixels, the hit moved to the right of the query."""
+    """A hit to the right of its query, in thumbnail pixels: lines, the region that they cover in each, the outline."""
     step = max(1, -(-len(match.lines) // LINES))
     shift = query.get("width", 0) + 12
     (qx, qy), (hx, hy) = _reduction(query), _reduction(hit)
-    lines = [(x * qx, y * qy, u * hx + shift, v * hy) for (x, y), (u, v) in match.lines[::step]]
+    ends = [((x * qx, y * qy), (u * hx, v * hy)) for (x, y), (u, v) in match.lines]
     return {
         "query": query,
         "photo": hit,
         "shift": shift,
-        "lines": lines,
-        "outline": [(x * hx + shift, y * hy) for x, y in match.outline],
+        "lines": [(*start, end[0] + shift, end[1]) for start, end in ends[::step]],
+        "regions": [_hull([pair[side] for pair in ends]) for side in (0, 1)],
+        "outline": [(x * hx, y * hy) for x, y in match.outline],
         "inliers": match.inliers,
-        "probability": match.probability,
     }
+
+
+def _hull(points: Sequence[Point]) -> Sequence[Point]:
+    """Corners of the convex hull."""
+    return [(float(x), float(y)) for ((x, y),) in cv2.convexHull(np.array(points, np.float32))]
 
 
 def _reduction(photo: dict[str, Any]) -> tuple[float, float]:
