@@ -1,6 +1,10 @@
 """``reseen identify``, ``calibrate`` and ``adapt`` as a program sees them."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -125,10 +129,27 @@ def test_adapt_reports_what_it_did(museum, call):
     code, out, err = call("adapt", museum, "--minutes", 0.1, "--json")
     done = json.loads(out)
     assert code == 0 and err == ""
-    assert set(done) == {"adapted", "before", "after", "share", "projection", "steps", "seconds", "threshold"}
-    assert done["steps"] > 0 and set(done["before"]["virtual"]) == {"precision", "reciprocal_rank", "photos"}
+    assert set(done) == {"adapted", "before", "after", "learned_from", "seconds", "threshold"}
+    assert done["learned_from"] > 0 and set(done["before"]["virtual"]) == {"precision", "reciprocal_rank", "photos"}
     name = json.loads(call("info", museum, "--json")[1])["recipe"]
     assert name.endswith("-adapted") == done["adapted"]
     assert call("verify", museum)[0] == 0
     code, _, err = call("adapt", museum, "--minutes", 0.1, "--validate", "nowhere.json")
     assert code == 1 and "nowhere.json" in err
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_adapt_stopped_midway_leaves_the_collection_as_it_was(museum, call, sent):
+    before = call("info", museum, "--json")[1]
+    command = [sys.executable, "-m", "reseen.cli.main", "adapt", str(museum), "--minutes", "5"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as running:
+        for line in running.stderr:
+            if "to learn from" in line:
+                break
+        running.send_signal(sent)
+        rest = running.stderr.read()
+        code = running.wait(timeout=60)
+    assert code == (130 if sent == signal.SIGINT else -signal.SIGKILL) and "Traceback" not in rest
+    assert call("info", museum, "--json")[1] == before and call("verify", museum)[0] == 0
+    assert call("list", museum, "--json")[0] == 0

@@ -5,6 +5,8 @@ import pytest
 from PIL import Image
 
 from reseen.collections import Collection
+from reseen.descriptor import Recipe
+from reseen.descriptor.recipes import read_recipe
 from reseen.scenes import paint as paint_picture
 
 
@@ -30,5 +32,21 @@ def museum(tmp_path, tiny):
         collection = Collection.create(tmp_path / "museum", tiny)
         collection.add(folder, label_from_folder=labels)
         return collection
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def museum_recipe():
+    """``museum-lite0`` with random weights, at 64 px, one pass per stage; ``stage={setting: value}`` changes it."""
+
+    def build(**stages):
+        table = read_recipe("museum-lite0").to_dict()
+        table["images"] = {"shortest": 64, "aspect": 2.0}
+        table["backbone"]["weights"] = "random"
+        table["head"] |= {"grid": 2, "dim": 8, "places": 2}
+        for name in ("classifier", "fcn", "siamese", "regions"):
+            table["training"]["stages"][name] |= {"epochs": 1, "sides": [64], "batch": 2} | stages.get(name, {})
+        return Recipe.from_dict(table)
 
     return build

@@ -6,19 +6,16 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
 
+import reseen
 from reseen.collections import Collection
-from reseen.errors import CollectionError, TrainingError
+from reseen.errors import CollectionError
 from reseen.instances import AdaptSettings, Gallery, Identifier, adapt
 from reseen.instances.adapt import Score, reciprocal_ranks, standard_error
 from reseen.instances.calibrate import stored
-from reseen.instances.tuning import Tuning, averaged, batch, rate_factor, tune
 from reseen.instances.virtual import Studio, Wish
 
-QUICK = AdaptSettings(
-    minutes=1, tuning=Tuning(batches=((64, 6),), warmup=1, rate=1e-3, steps=3), shares=(1.0,), held_out=12
-)
+QUICK = AdaptSettings(minutes=1, each=2, held_out=12)
 
 
 def test_reciprocal_ranks_are_of_instances_and_ties_count_against():
@@ -36,10 +33,10 @@ def test_standard_error():
 def test_wishes_are_repeatable_and_differ(museum):
     rows = Gallery.of(museum(3, 1)).rows
     first, second = Studio(rows, workers=3), Studio(rows)
-    wishes = [Wish(i % 3, how, i // 3, (64, 64)) for how in ("virtual", "visit", "mild") for i in range(6)]
+    wishes = [Wish(i % 3, how, i // 3, (64, 48)) for how in ("virtual", "visit") for i in range(6)]
     made = [pixels for _, pixels in first.stream(wishes)]
     assert all(np.array_equal(a, second.make(w)) for a, w in zip(made, wishes, strict=True))
-    assert all(m.shape == (64, 64, 3) for m in made)
+    assert all(m.shape == (48, 64, 3) for m in made)
     assert len({m.tobytes() for m in made}) == len(made)
 
 
@@ -47,98 +44,70 @@ def test_references_that_cannot_be_read_are_left_out_and_said(museum, tmp_path):
     rows = Gallery.of(museum(2, 1)).rows
     (tmp_path / "photos" / "work 0" / "0-0.png").write_text("<html>")
     studio = Studio(rows)
-    made = [w.row for w, _ in studio.stream([Wish(0, "mild", 0), Wish(1, "mild", 0)])]
+    made = [w.row for w, _ in studio.stream([Wish(0, "virtual", 0), Wish(1, "virtual", 0)])]
     assert made == [1] and "web page" in studio.rejected[0]
 
 
-def test_a_batch_holds_matching_views_and_strangers(museum):
-    gallery = Gallery.of(museum(3, 2))
-    settings = Tuning(batches=((32, 12), (48, 4)), strangers=0.25)
-    instances, photos = batch(Studio(gallery.rows), gallery.instance, np.arange(5), 0, settings)
-    assert photos.shape == (2 * 8, 32, 32, 3) and photos.dtype == torch.uint8
-    assert sorted(instances.tolist()) == [-3, -2, -1, 0, 0, 1, 1, 2]  # row 5 may not be learned from
-    assert batch(Studio(gallery.rows), gallery.instance, np.arange(5), 1, settings)[1].shape == (8, 48, 48, 3)
-
-
-def test_the_rate_warms_up_and_falls_with_the_time():
-    assert rate_factor(0, 0, 10) == pytest.approx(0.1)
-    assert rate_factor(0.5, 100, 10) == pytest.approx(0.5)
-    assert rate_factor(1, 100, 10) == pytest.approx(0) == rate_factor(1.2, 100, 10)
-
-
-def test_averaging_weights(tiny):
-    other = averaged(tiny.backbone, tiny.backbone, 0.5)
-    with torch.no_grad():
-        for parameter in other.parameters():
-            parameter.add_(1)
-    mixed = averaged(tiny.backbone, other, 0.25)
-    for a, b in zip(tiny.backbone.parameters(), mixed.parameters(), strict=True):
-        torch.testing.assert_close(b, a + 0.25)
-
-
-def test_tuning_lowers_the_loss_and_leaves_the_original_and_statistics_alone(museum, tiny):
-    gallery = Gallery.of(museum(6, 1))
-    studio = Studio(gallery.rows)
-    before = {name: value.clone() for name, value in tiny.backbone.state_dict().items()}
-    losses = []
-    settings = Tuning(batches=((64, 6),), warmup=1, rate=1e-3, steps=8)
-    tuned, steps = tune(
-        tiny.backbone,
-        lambda step: batch(studio, gallery.instance, np.arange(6), step % 2, settings),
-        settings,
-        600.0,
-        watch=lambda spent, loss: losses.append(loss),
-    )
-    assert steps == len(losses) == 8 and np.mean(losses[-3:]) < np.mean(losses[:3])
-    for name, value in tuned.state_dict().items():
-        assert torch.equal(tiny.backbone.state_dict()[name], before[name])
-        if "running" in name:
-            assert torch.equal(value, before[name])
-
-
-def test_a_loss_that_is_no_number_stops(museum, tiny):
-    gallery = Gallery.of(museum(3, 1))
-    settings = Tuning(batches=((32, 3),), temperature=0.0)
-    with pytest.raises(TrainingError, match="not a number at step 1"):
-        tune(
-            tiny.backbone,
-            lambda s: batch(Studio(gallery.rows), gallery.instance, np.arange(3), s, settings),
-            settings,
-            9,
-        )
-
-
-def test_adapt_replaces_descriptor_vectors_and_calibration_together_or_nothing(museum):
+def test_adapt_replaces_descriptor_vectors_and_calibration_together(museum):
     collection = museum(6, 2)
-    old, version = collection.fingerprint, collection.version
-    stages = []
-    done = adapt(collection, settings=QUICK, progress=lambda event: stages.append(event.stage))
-    assert set(stages) >= {"measure", "learn", "choose"} and done.steps > 0
-    assert done.before["virtual"].photos == done.after["virtual"].photos == 12
+    old = collection.fingerprint
+    events = []
+    done = adapt(collection, settings=AdaptSettings(minutes=1, each=8, held_out=36), progress=events.append)
+    assert {event.stage for event in events} == {"encode", "try", "learn"}
+    assert [e.done for e in events if e.stage == "learn"] == list(range(1, 97)) and events[-1].total == 96
+    assert done.learned_from == 96 and done.before["virtual"].photos == done.after["virtual"].photos == 36
+    assert done.adapted and done.after["virtual"].reciprocal_rank > done.before["virtual"].reciprocal_rank
     reopened = Collection.open(collection.folder)
-    assert reopened.verify() == []
-    if done.adapted:
-        assert done.after["virtual"].reciprocal_rank > 0 and reopened.fingerprint != old
-        assert stored(reopened, Gallery.of(reopened)) == done.calibration
-        assert reopened.encoder.name == "tiny-adapted"
-        row = reopened.photos()[0]
-        again = reopened.encoder.encode([row.name])[0]
-        ids, vectors = reopened.vectors()
-        np.testing.assert_allclose(vectors[ids.tolist().index(row.id)], again, atol=1e-4)
-        assert Identifier(reopened).identify(row.name).hits[0].photos[0] == row.name
-    else:
-        assert (reopened.fingerprint, reopened.version) == (old, version)
+    assert reopened.verify() == [] and reopened.fingerprint != old and reopened.encoder.name == "tiny-adapted"
+    assert stored(reopened, Gallery.of(reopened)) == done.calibration
+    row = reopened.photos()[0]
+    ids, vectors = reopened.vectors()
+    again = reopened.encoder.encode([row.name])[0]
+    np.testing.assert_allclose(vectors[ids.tolist().index(row.id)], again, atol=1e-4)
+    assert Identifier(reopened).identify(row.name).hits[0].photos[0] == row.name
     json.dumps(done.to_json())
 
 
-def test_what_gains_nothing_keeps_the_old_descriptor(museum, monkeypatch):
+def test_what_gains_nothing_keeps_the_old_descriptor(museum, monkeypatch, tmp_path):
     collection = museum(4, 1)
     version = collection.version
     monkeypatch.setattr(
-        importlib.import_module("reseen.instances.adapt")._Run, "_candidates", lambda self, tuned: iter(())
+        importlib.import_module("reseen.instances.adapt")._Run, "_whitened", lambda self, seen: (self.old, 7)
     )
-    done = adapt(collection, settings=QUICK)
-    assert not done.adapted and done.before == done.after and collection.version == version
+    done = adapt(collection, settings=QUICK, save=tmp_path / "learned")
+    assert not done.adapted and done.before == done.after and done.learned_from == 7
+    assert collection.version == version and reseen.load(tmp_path / "learned").fingerprint == collection.fingerprint
+
+
+def test_time_ends_learning(museum):
+    collection = museum(4, 1)
+    done = adapt(collection, settings=AdaptSettings(minutes=1e-4, each=100))
+    assert 0 < done.learned_from < 400
+
+
+def test_wide_vectors_are_whitened_after_their_projection(museum, make, monkeypatch, tmp_path):
+    collection = museum(4, 2)
+    fitted = make(projection=[{"kind": "pca", "dim": 6}]).fit([row.name for row in collection.photos()])
+    wide = Collection.create(tmp_path / "wide", fitted)
+    wide.add(tmp_path / "photos", label_from_folder=True)
+    monkeypatch.setattr(importlib.import_module("reseen.instances.adapt"), "WIDEST", 10)
+    monkeypatch.setattr(importlib.import_module("reseen.instances.adapt"), "standard_error", lambda gap: -2.0)
+    assert adapt(wide, settings=QUICK).learned_from == 16
+    reopened = Collection.open(wide.folder)
+    assert [step["kind"] for step in reopened.encoder.recipe.projection] == ["pca", "lw"]
+    assert reopened.encoder.dim == 6 and reopened.verify() == []
+
+
+def test_a_museum_recipe_is_trained_on_the_collection(museum, museum_recipe, monkeypatch, tmp_path):
+    collection = museum(3, 1)
+    monkeypatch.setattr(importlib.import_module("reseen.instances.adapt"), "standard_error", lambda gap: -2.0)
+    events = []
+    done = adapt(collection, recipe=museum_recipe(), settings=QUICK, save=tmp_path / "regions", progress=events.append)
+    trained = [(e.done, e.total) for e in events if e.stage == "train"]
+    assert done.adapted and done.learned_from == 3 and trained == [(1, 3), (2, 3), (3, 3)]
+    reopened = Collection.open(collection.folder)
+    assert reopened.encoder.head.labels == ("work 0", "work 1", "work 2") and reopened.encoder.dim == 8
+    assert reopened.fingerprint == reseen.load(tmp_path / "regions").fingerprint and reopened.verify() == []
 
 
 def test_real_photos_are_scored(museum, tmp_path):
@@ -161,7 +130,7 @@ def test_interrupted_it_changes_nothing(museum):
     version, fingerprint = collection.version, collection.fingerprint
 
     def stop(event):
-        if event.stage == "choose":
+        if event.stage == "learn":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

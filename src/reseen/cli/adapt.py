@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from reseen.instances.adapt import Event
 
 WORDS = {
-    "measure": "measuring what the descriptor can do",
-    "learn": "learning",
-    "choose": "choosing on held-out photos",
-    "encode": "encoding the collection anew",
+    "encode": "encoding the references",
+    "try": "encoding held-out virtual photos",
+    "learn": "encoding virtual photos to learn from",
+    "train": "training",
 }
 
 
@@ -34,6 +35,13 @@ def register(app: typer.Typer) -> None:
             str | None,
             typer.Option(help="Benchmark of real photos of its objects (manifest, clicide:FOLDER, ...): scored only."),
         ] = None,
+        recipe: Annotated[
+            str | None,
+            typer.Option(help="Train this museum recipe instead (museum-lite0, ...), for as many epochs as it says."),
+        ] = None,
+        save: Annotated[
+            Path | None, typer.Option(help="Folder for the learned descriptor, whether or not it is kept.")
+        ] = None,
         seed: Annotated[int, typer.Option(help="Of every choice.")] = 0,
         force: Annotated[bool, typer.Option("--force", help="Let the same photo stand under two labels.")] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print what it did for programs.")] = False,
@@ -41,8 +49,8 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Tune the descriptor of a collection to its own photos, and keep the result only if it gains.
 
-        Learns from virtual photos of the references, chooses and shows its gain on others. Ctrl-C is safe: the
-        collection changes at the end, at once.
+        Learns a whitening from virtual photos of the references, or trains a museum recipe, and shows its gain on
+        other virtual photos. Ctrl-C is safe: the collection changes at the end, at once.
         """
         from reseen.instances import AdaptSettings
         from reseen.instances import adapt as run
@@ -54,6 +62,8 @@ def register(app: typer.Typer) -> None:
                 held,
                 settings=AdaptSettings(minutes=minutes, seed=seed),
                 validate=validate,
+                recipe=recipe,
+                save=save,
                 force=force,
                 progress=line,
             )
@@ -81,11 +91,11 @@ def _report(done: Adaptation) -> None:
             )
         )
     console.table(("held out", "named rightly before", "after", "1 / rank before", "after"), rows)
-    spent = f"{done.steps} steps, {done.seconds / 60:.1f} minutes"
+    spent = f"learned from {done.learned_from} photos, {done.seconds / 60:.1f} minutes"
     if not done.adapted:
         console.note(f"nothing was gained: the collection keeps its descriptor ({spent})")
         return
-    console.note(f"the collection has a new descriptor: {done.share:.0%} tuned weights, {done.projection} ({spent})")
+    console.note(f"the collection has a new descriptor ({spent})")
     if done.calibration is not None:
         at = done.calibration.at_threshold
         console.note(
@@ -108,12 +118,8 @@ class Line:
         if not new and (not self._live or now - self._drawn < 0.2):
             return
         self._drawn, self._stage = now, event.stage
-        detail = ""
-        if event.loss is not None:
-            detail = f", {event.done} of {event.total} s, loss {event.loss:.3f}"
-        elif event.total:
-            detail = f", {event.done} of {event.total}"
-        text = f"{WORDS[event.stage]}{detail}; {event.spent / 60:.1f} of {event.allowed / 60:.1f} minutes"
+        counted = f"{WORDS[event.stage]}, {event.done} of {event.total}"
+        text = f"{counted}; {event.spent / 60:.1f} of {event.allowed / 60:.1f} minutes"
         if self._live:
             sys.stderr.write(f"\r\x1b[K{text}")
             sys.stderr.flush()

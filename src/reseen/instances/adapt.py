@@ -1,56 +1,56 @@
 """Tune a collection's descriptor to its own photos, in minutes, and keep the result only where it gains.
 
-Virtual photos of the references stand for visitors' photos. The backbone learns to tell each reference from all
-others, its weights are averaged with those before, the projection is fitted anew, and what is best on held-out
-photos replaces the descriptor in one version.
+Virtual photos of the references stand for visitors' photos. A whitening is learned that tells references apart and
+does not see what changes from one photo of a reference to the next (Lw, siaMAC Section 4.2); or a recipe of the museum
+paper is trained. When the result names held-out virtual photos better than the descriptor did, descriptor and
+vectors are replaced in one version.
 """
 
 from __future__ import annotations
 
-import io
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from reseen.backbones import Backbone
 from reseen.collections import Collection, Row
-from reseen.descriptor import Descriptor
-from reseen.descriptor.allocator import tune_allocator
+from reseen.descriptor import Descriptor, Recipe
+from reseen.descriptor.recipes import read_recipe
 from reseen.errors import CollectionError
 from reseen.images import PhotoLike
 from reseen.instances.calibrate import Calibration, keep, learn, with_and_without
-from reseen.instances.gallery import Gallery, Rows, Vectors
+from reseen.instances.gallery import Gallery, Rows, Vectors, couples
+from reseen.instances.stages import Progress, train_instances
 from reseen.instances.truth import read_truth
-from reseen.instances.tuning import Batch, Tuning, averaged, batch, tune
-from reseen.instances.virtual import How, Studio, Wish
-from reseen.projections import Projection, create_projection
+from reseen.instances.virtual import How, Pixels, Studio, Wish
+from reseen.projections import Chain, Projection, create_projection
 
 Values = NDArray[np.float64]
-Stage = Literal["measure", "learn", "choose", "encode"]
+Stage = Literal["encode", "try", "learn", "train"]
 
-CHOOSING, SHOWING, FITTING = 1_000_000, 2_000_000, 3_000_000
-"""First draws of the virtual photos that choose the result, that show its gain, that the projection learns from."""
-PER_SHARE = 1 / 8
-"""Share of the time that one share of the weights may take to be tried."""
+HELD_OUT = 1_000_000
+"""First draw of the virtual photos that show the gain."""
+WIDEST = 4096
+"""Dimensions up to which the whitening reads the head's vectors themselves, else what the projection made of them."""
+SHARE = 0.25
+"""Of the time that learning gets, however long the rest takes."""
 NEXT_TO_NOTHING = 1e-9
 
 
 class Event(NamedTuple):
-    """Where an adaptation is: seconds spent and allowed, photos done of a stage's total, the loss while learning."""
+    """Where an adaptation is: seconds spent and allowed, photos done of a stage's total."""
 
     stage: Stage
     spent: float
     allowed: float
-    done: int = 0
-    total: int = 0
-    loss: float | None = None
+    done: int
+    total: int
 
 
 class Score(NamedTuple):
@@ -71,18 +71,19 @@ class AdaptSettings:
     """How a descriptor is adapted.
 
     Attributes:
-        minutes: for everything, the new vectors included.
-        tuning: of the backbone.
-        shares: of the tuned weights in the averages that are tried.
-        held_out: virtual photos that choose the result; as many others show its gain, and as many the
-            projection learns from.
+        minutes: for everything; where there is time to spare it ends earlier.
+        each: virtual photos of each reference to learn from.
+        most: virtual photos in all.
+        held_out: virtual photos that show the gain and decide whether the result is kept; half are painted visits.
+        shrinkage: of the whitening.
         seed: of every choice.
     """
 
     minutes: float = 10.0
-    tuning: Tuning = field(default_factory=Tuning)
-    shares: tuple[float, ...] = (0.5, 0.75, 1.0)
-    held_out: int = 160
+    each: int = 16
+    most: int = 4000
+    held_out: int = 200
+    shrinkage: float = 0.6
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -96,20 +97,17 @@ class Adaptation:
 
     Attributes:
         adapted: whether the collection has a new descriptor.
-        before, after: :class:`Score` on ``virtual`` photos that took no part in learning or choosing, and on
-            ``real`` photos when some were given.
-        share: of the tuned weights in the result; 0 is the backbone as it was, perhaps with another projection.
-        projection: how the result's projection was made: ``as before``, ``pca`` or ``lw``.
-        steps: of learning. seconds: in all.
+        before, after: :class:`Score` of the descriptor as it was and of the one that was learned, on ``virtual``
+            photos that took no part in learning, and on ``real`` photos when some were given.
+        learned_from: virtual photos; with a museum recipe, references.
+        seconds: in all.
         calibration: of the new descriptor.
     """
 
     adapted: bool
     before: Mapping[str, Score]
     after: Mapping[str, Score]
-    share: float
-    projection: str
-    steps: int
+    learned_from: int
     seconds: float
     calibration: Calibration | None = None
 
@@ -119,9 +117,7 @@ class Adaptation:
             "adapted": self.adapted,
             "before": {name: found._asdict() for name, found in self.before.items()},
             "after": {name: found._asdict() for name, found in self.after.items()},
-            "share": self.share,
-            "projection": self.projection,
-            "steps": self.steps,
+            "learned_from": self.learned_from,
             "seconds": round(self.seconds, 1),
             "threshold": self.calibration.threshold if self.calibration else None,
         }
@@ -132,6 +128,8 @@ def adapt(
     *,
     minutes: float = 10.0,
     validate: str | Path | None = None,
+    recipe: str | Recipe | None = None,
+    save: str | Path | None = None,
     settings: AdaptSettings | None = None,
     force: bool = False,
     progress: Callable[[Event], None] | None = None,
@@ -146,35 +144,36 @@ def adapt(
         minutes: for everything. Where encoding alone takes longer, learning still gets a quarter of it.
         validate: a benchmark's manifest (or what ``reseen evaluate`` takes) of real photos of its objects; they
             are scored on and take no other part.
+        recipe: of the museum paper (``museum-lite0``, say): train its region descriptor on the references instead;
+            its epochs decide how long that takes.
+        save: folder for the learned descriptor, whether or not the collection takes it.
         settings: instead of the defaults with ``minutes``.
         force: let one file stand under two labels.
         progress: called with every :class:`Event`.
 
     Raises:
         CollectionError: photos that cannot be read again, or one instance only. BenchmarkError: of ``validate``.
-        TrainingError: the loss is not a number.
+        RecipeError, WeightsMissing, TrainingError: of ``recipe``.
     """
-    return _Run(collection, settings or AdaptSettings(minutes=minutes), validate, force, progress).run()
+    if isinstance(recipe, str):
+        recipe = read_recipe(recipe)
+    return _Run(collection, settings or AdaptSettings(minutes=minutes), recipe, save, validate, force, progress).run()
 
 
 @dataclass(frozen=True)
-class _Photos:
-    """Virtual photos, made once: rows of the gallery that they show ``(m,)``, and JPEG files."""
+class _Seen:
+    """What a descriptor's network sees: its head's vectors.
 
-    rows: Rows
-    files: list[PhotoLike]
+    Attributes:
+        photos: of the collection ``(n, d)``, those of the gallery first.
+        virtual: of held-out virtual photos ``(v, d)``; shown: the rows of the gallery that they show ``(v,)``.
+        real: of real photos ``(r, d)``.
+    """
 
-
-@dataclass(frozen=True)
-class _Candidate:
-    """A descriptor that may become the collection's, with its vectors of the tried references."""
-
-    share: float
-    projection: str
-    descriptor: Descriptor
-    references: Vectors
-    choosing: Values
-    showing: Values
+    photos: Vectors
+    virtual: Vectors
+    shown: Rows
+    real: Vectors
 
 
 class _Run:
@@ -184,6 +183,8 @@ class _Run:
         self,
         collection: Collection,
         settings: AdaptSettings,
+        recipe: Recipe | None,
+        save: str | Path | None,
         validate: str | Path | None,
         force: bool,
         progress: Callable[[Event], None] | None,
@@ -191,6 +192,7 @@ class _Run:
         self.started = time.monotonic()
         self.allowed = 60 * settings.minutes
         self.collection, self.settings, self.progress = collection, settings, progress
+        self.recipe, self.save = recipe, save
         encoder = collection.encoder
         if not isinstance(encoder, Descriptor):
             raise CollectionError(f"{collection.folder}: its vectors are not made by a descriptor that can be tuned")
@@ -201,188 +203,151 @@ class _Run:
                 f"{collection.folder}: shows one instance only ({self.gallery.names[0]}): there is nothing to tell it "
                 "from; add photos of other objects"
             )
-        require_files(collection.photos())
+        named = {row.id for row in self.gallery.rows}
+        self.others = [row for row in collection.photos() if row.id not in named]
+        require_files([*self.gallery.rows, *self.others])
         asked = read_truth(validate, self.gallery) if validate else []
         self.real = [item for item in asked if item.instance >= 0]
-        self.threads = min(len(os.sched_getaffinity(0)), int(os.environ.get("OMP_NUM_THREADS") or 1024))
-        self.studio = Studio(self.gallery.rows, seed=settings.seed, workers=max(1, self.threads // 2))
-        self.rng = np.random.default_rng(settings.seed)
-        tune_allocator()
+        self.studio = Studio(self.gallery.rows, seed=settings.seed)
 
     def run(self) -> Adaptation:
         """Everything, in order."""
-        pace = self._pace()
-        self._hold_out(pace)
-        old = self._candidate(0.0, "as before", self.old, self.gallery.vectors[self.tried])
-        before = self._scores(old, self.gallery.vectors)
-        tuned, steps = self._tuned(pace)
-        best = self._best([old, *self._candidates(tuned)])
-        if best is old:
-            return Adaptation(False, before, before, 0.0, "as before", steps, self._spent())
-        vectors = self._all_vectors(best)
-        after = self._scores(best, vectors)
-        calibration = self._replace(best.descriptor, vectors)
-        return Adaptation(True, before, after, best.share, best.projection, steps, self._spent(), calibration)
+        seen = self._see(self.old)
+        after_learning = seen
+        if self.recipe is None:
+            new, learned_from = self._whitened(seen)
+        else:
+            new, learned_from = self._trained(self.recipe), len(self.gallery.rows)
+            after_learning = self._see(new, len(seen.shown))
+        if self.save is not None:
+            new.save(self.save)
+        before, after = self._ranks(self.old, seen), self._ranks(new, after_learning)
+        gain = after["virtual"] - before["virtual"]
+        adapted = bool(gain.mean() > standard_error(gain))
+        calibration = self._replace(new, after_learning) if adapted else None
+        return Adaptation(adapted, _scores(before), _scores(after), learned_from, self._spent(), calibration)
 
     def _spent(self) -> float:
         return time.monotonic() - self.started
 
-    def _tell(self, stage: Stage, done: int = 0, total: int = 0, loss: float | None = None) -> None:
+    def _tell(self, stage: Stage, done: int, total: int) -> None:
         if self.progress is not None:
-            self.progress(Event(stage, self._spent(), self.allowed, done, total, loss))
+            self.progress(Event(stage, self._spent(), self.allowed, done, total))
 
-    # -- holding out -------------------------------------------------------------------------------
+    # -- photos ------------------------------------------------------------------------------------
 
-    def _pace(self) -> float:
-        """Seconds that the descriptor takes for a photo."""
-        files = [path_of(row) for row in self.gallery.rows[:6]]
-        self._tell("measure")
-        self.old.encode(files[:1])
-        start = time.monotonic()
-        self.old.encode(files)
-        return (time.monotonic() - start) / len(files)
+    def _see(self, descriptor: Descriptor, held_out: int | None = None) -> _Seen:
+        """The collection, held-out virtual photos (the same for every descriptor) and real ones."""
+        files: list[PhotoLike] = [os.fsdecode(row.path) for row in (*self.gallery.rows, *self.others)]
+        photos = descriptor.encode(files, project=False, progress=lambda *at: self._tell("encode", *at))
+        asked: list[PhotoLike] = [item.photo for item in self.real]
+        real = descriptor.encode(asked, [item.box for item in self.real], project=False)
+        seconds = SHARE * self.allowed if held_out is None else math.inf
+        hows: tuple[How, ...] = ("virtual", "visit")
+        virtual, shown = self._virtual("try", descriptor, held_out or self.settings.held_out, HELD_OUT, hows, seconds)
+        return _Seen(photos, virtual, shown, real)
 
-    def _hold_out(self, pace: float) -> None:
-        """Make the virtual photos that take no part in learning, as many as there is time for."""
-        photos = int(PER_SHARE * self.allowed / pace)
-        count = int(np.clip(photos // 5, 12, self.settings.held_out))
-        order = self.rng.permutation(len(self.gallery.rows))
-        rows = np.resize(order, count).tolist()
-        half: tuple[How, How] = ("virtual", "visit")
-        self.choosing = self._made([Wish(row, half[i % 2], CHOOSING + i) for i, row in enumerate(rows)])
-        self.showing = self._made([Wish(row, half[i % 2], SHOWING + i) for i, row in enumerate(rows)])
-        self.fitting = self._made([Wish(row, "virtual", FITTING + i) for i, row in enumerate(rows)])
-        if not len(self.showing.rows):
-            raise CollectionError(f"{self.collection.folder}: none of its photos can be read again")
-        shown = np.unique(rows)
-        others = np.setdiff1d(order, shown, assume_unique=True)
-        self.tried = np.sort(np.concatenate([shown, others[: max(0, photos - 3 * count - len(shown))]]))
+    def _virtual(
+        self, stage: Stage, descriptor: Descriptor, most: int, first: int, hows: Sequence[How], seconds: float
+    ) -> tuple[Vectors, Rows]:
+        """The head's vectors of virtual photos of all references in turn, as many as there is time for, and their rows.
 
-    def _made(self, wishes: Sequence[Wish]) -> _Photos:
-        rows, files = [], list[PhotoLike]()
-        for wish, pixels in self.studio.stream(wishes):
-            data = io.BytesIO()
-            Image.fromarray(pixels).save(data, "JPEG", quality=95)
-            rows.append(wish.row)
-            files.append(data.getvalue())
-        return _Photos(np.array(rows, np.int64), files)
-
-    # -- learning and choosing ---------------------------------------------------------------------
-
-    def _tuned(self, pace: float) -> tuple[Backbone, int]:
-        """The backbone after learning for the time that choosing and encoding leave."""
-        each = len(self.tried) + len(self.choosing.files) + len(self.showing.files) + len(self.fitting.files)
-        last = len(self.collection) - len(self.tried) + len(self.real) + len(self.showing.files)
-        reserve = 1.15 * pace * ((1 + len(self.settings.shares)) * each + last)
-        seconds = max(self.allowed - self._spent() - reserve, 0.25 * self.allowed)
-
-        def photos(step: int) -> Batch:
-            rows = np.arange(len(self.gallery.rows))
-            return batch(self.studio, self.gallery.instance, rows, step, self.settings.tuning, self.settings.seed)
-
-        return tune(
-            self.old.backbone,
-            photos,
-            self.settings.tuning,
-            seconds,
-            workers=max(1, self.threads // 4),
-            watch=lambda spent, loss: self._tell("learn", int(spent), int(seconds), loss),
-        )
-
-    def _candidates(self, tuned: Backbone) -> Iterator[_Candidate]:
-        """Every average of the weights, with the projection as it was and with those fitted anew."""
-        shares = (0.0, *self.settings.shares)
-        for place, share in enumerate(shares):
-            self._tell("choose", place, len(shares))
-            backbone = averaged(self.old.backbone, tuned, share) if share else self.old.backbone
-            plain = self.old.replace(backbone=backbone)
-            raw = plain.encode([path_of(self.gallery.rows[i]) for i in self.tried], project=False)
-            choosing, showing, fitting = (
-                plain.encode(photos.files, project=False) for photos in (self.choosing, self.showing, self.fitting)
-            )
-            pairs = np.stack([np.searchsorted(self.tried, self.fitting.rows), len(raw) + np.arange(len(fitting))], 1)
-            for name, steps, projection in self._projections(np.concatenate([raw, fitting]), pairs):
-                recipe = replace(self.old.recipe, name=adapted_name(self.old.name), projection=steps, learned=None)
-                made = plain.replace(recipe=recipe, projection=projection)
-                yield self._candidate(share, name, made, *(made.project(v) for v in (raw, choosing, showing)))
-
-    def _projections(
-        self, raw: Vectors, pairs: Rows
-    ) -> Iterator[tuple[str, tuple[Mapping[str, Any], ...], Projection | None]]:
-        """(name, the recipe's steps, what was fitted) on references and virtual photos, matched by ``pairs``."""
-        steps = self.old.recipe.projection
-        yield "as before", steps, self.old.projection
-        dim = min(self.old.dim, raw.shape[1])
-        power = float(steps[0].get("power", 0.5)) if steps else 0.5
-        for step in ({"dim": dim, "power": power, "shrinkage": 0.05}, {"dim": dim, "shrinkage": 0.3}):
-            kind = "pca" if "power" in step else "lw"
-            yield kind, ({"kind": kind, **step},), create_projection(kind, **step).fit(raw, pairs)
-
-    def _candidate(
-        self,
-        share: float,
-        projection: str,
-        descriptor: Descriptor,
-        references: Vectors,
-        choosing: Vectors | None = None,
-        showing: Vectors | None = None,
-    ) -> _Candidate:
-        choosing = descriptor.encode(self.choosing.files) if choosing is None else choosing
-        showing = descriptor.encode(self.showing.files) if showing is None else showing
-        instance = self.gallery.instance
-        ranks = [
-            reciprocal_ranks(vectors @ references.T, instance[self.tried], instance[photos.rows])
-            for vectors, photos in ((choosing, self.choosing), (showing, self.showing))
-        ]
-        return _Candidate(share, projection, descriptor, references, *ranks)
-
-    def _best(self, candidates: list[_Candidate]) -> _Candidate:
-        """The candidate that names held-out photos best; among equals the first, which changes least.
-
-        Equal is what lies no more than one standard error of the paired difference behind: virtual photos are
-        not what visitors take, and weights near the old ones keep what those knew of real photos.
+        Raises:
+            CollectionError: there was no time for any.
         """
-        best = max(candidates, key=lambda candidate: candidate.choosing.mean())
-        behind = [best.choosing - candidate.choosing for candidate in candidates]
-        return next(c for c, gap in zip(candidates, behind, strict=True) if gap.mean() <= standard_error(gap))
+        end = time.monotonic() + seconds
+        count = len(self.gallery.rows)
+        rng = np.random.default_rng((self.settings.seed, first))
+        order = np.concatenate([rng.permutation(count) for _ in range(math.ceil(most / count))])[:most]
+        wishes = [Wish(row, hows[i % len(hows)], first + i) for i, row in enumerate(order.tolist())]
+        rows: list[int] = []
 
-    def _scores(self, candidate: _Candidate, references: Vectors) -> dict[str, Score]:
-        """Scores for the report; ``references`` are the candidate's vectors of the whole gallery."""
-        scores = {"virtual": Score.of(candidate.showing)}
+        def in_time() -> Iterator[Pixels]:
+            for wish, pixels in self.studio.stream(wishes):
+                if rows and time.monotonic() > end:
+                    return
+                rows.append(wish.row)
+                yield pixels
+
+        raw: list[Vectors] = []
+        for item in descriptor.stream(in_time(), project=False):
+            assert item.vector is not None  # pixels made here are never rejected
+            raw.append(item.vector)
+            self._tell(stage, len(raw), most)
+        if not raw:
+            reason = next(iter(self.studio.rejected.values()))
+            raise CollectionError(f"{self.collection.folder}: none of its photos can be read again: {reason}")
+        return np.stack(raw), np.array(rows, np.int64)
+
+    # -- learning ----------------------------------------------------------------------------------
+
+    def _whitened(self, seen: _Seen) -> tuple[Descriptor, int]:
+        """The descriptor with a whitening learned from references and virtual photos, and how many of these.
+
+        Matching pairs are a virtual photo and its reference, and two references of one instance.
+        """
+        count = len(self.gallery.rows)
+        left = max(self.allowed - self._spent(), SHARE * self.allowed)
+        most = min(self.settings.most, self.settings.each * count)
+        virtual, shown = self._virtual("learn", self.old, most, 0, ("virtual",), left)
+        vectors = np.concatenate([seen.photos[:count], virtual])
+        pairs = np.concatenate([np.stack([shown, count + np.arange(len(shown))], 1), couples(self.gallery.instance)])
+        steps: tuple[Mapping[str, Any], ...] = ()
+        kept: list[Projection] = []
+        if self.old.projection is not None and vectors.shape[1] > WIDEST:
+            steps, kept = self.old.recipe.projection, [self.old.projection]
+            vectors = self.old.projection.transform(vectors)
+        options = {"dim": min(self.old.dim, vectors.shape[1]), "shrinkage": self.settings.shrinkage}
+        whitening = create_projection("lw", **options).fit(vectors, pairs)
+        recipe = replace(
+            self.old.recipe,
+            name=adapted_name(self.old.name),
+            projection=(*steps, {"kind": "lw", **options}),
+            learned=None,
+        )
+        projection = Chain([*kept, whitening]) if kept else whitening
+        return self.old.replace(recipe=recipe, projection=projection), len(shown)
+
+    def _trained(self, recipe: Recipe) -> Descriptor:
+        """The region descriptor of a museum recipe, trained on the references."""
+
+        def watch(at: Progress) -> None:
+            self._tell("train", at.done, at.total)
+
+        trained = train_instances(recipe, self.gallery, siamese=False, seed=self.settings.seed, watch=watch)
+        assert trained.regions is not None
+        return trained.regions
+
+    def _ranks(self, descriptor: Descriptor, seen: _Seen) -> dict[str, Values]:
+        """1 / rank of the right instance of each photo."""
+        instance = self.gallery.instance
+        references = descriptor.project(seen.photos[: len(instance)])
+        asked = {"virtual": (seen.virtual, instance[seen.shown])}
         if self.real:
-            photos: list[PhotoLike] = [item.photo for item in self.real]
-            vectors = candidate.descriptor.encode(photos, [item.box for item in self.real])
-            right = np.array([item.instance for item in self.real], np.int64)
-            scores["real"] = Score.of(reciprocal_ranks(vectors @ references.T, self.gallery.instance, right))
-        return scores
+            asked["real"] = seen.real, np.array([item.instance for item in self.real], np.int64)
+        return {
+            name: reciprocal_ranks(descriptor.project(raw) @ references.T, instance, right)
+            for name, (raw, right) in asked.items()
+        }
 
     # -- the result --------------------------------------------------------------------------------
 
-    def _all_vectors(self, best: _Candidate) -> Vectors:
-        """Vectors of the whole gallery; those that were tried are known."""
-        vectors = np.zeros((len(self.gallery.rows), best.references.shape[1]), np.float32)
-        vectors[self.tried] = best.references
-        rest = np.setdiff1d(np.arange(len(vectors)), self.tried)
-        if len(rest):
-            files = [path_of(self.gallery.rows[i]) for i in rest]
-            vectors[rest] = best.descriptor.encode(files, progress=lambda *at: self._tell("encode", *at))
-        return vectors
-
-    def _replace(self, descriptor: Descriptor, vectors: Vectors) -> Calibration:
+    def _replace(self, descriptor: Descriptor, seen: _Seen) -> Calibration:
         """Swap the descriptor and all vectors in one version, then keep the calibration that belongs to them."""
-        by_id = {row.id: vector for row, vector in zip(self.gallery.rows, vectors, strict=True)}
-        others = [row for row in self.collection.photos() if row.id not in by_id]
-        if others:
-            encoded = descriptor.encode([path_of(row) for row in others])
-            by_id |= {row.id: vector for row, vector in zip(others, encoded, strict=True)}
-        ids = np.array(sorted(by_id), np.int64)
-        gallery = replace(self.gallery, vectors=vectors)
-        scores = gallery.scores(gallery.similarities(descriptor.encode(self.showing.files)))
-        trials = list(with_and_without(scores, gallery.instance[self.showing.rows]))
+        vectors = descriptor.project(seen.photos)
+        gallery = replace(self.gallery, vectors=vectors[: len(self.gallery.rows)])
+        scores = gallery.scores(gallery.similarities(descriptor.project(seen.virtual)))
+        trials = list(with_and_without(scores, gallery.instance[seen.shown]))
         calibration = learn(trials, gallery, descriptor.fingerprint)
-        self.collection.replace_descriptor(descriptor, ids, np.stack([by_id[photo] for photo in ids.tolist()]))
+        ids = np.array([row.id for row in (*self.gallery.rows, *self.others)], np.int64)
+        order = np.argsort(ids)
+        self.collection.replace_descriptor(descriptor, ids[order], vectors[order])
         keep(self.collection, calibration)
         return calibration
+
+
+def _scores(ranks: Mapping[str, Values]) -> dict[str, Score]:
+    return {name: Score.of(found) for name, found in ranks.items()}
 
 
 def require_files(rows: Sequence[Row]) -> None:
@@ -393,11 +358,6 @@ def require_files(rows: Sequence[Row]) -> None:
             f"{len(gone)} of {len(rows)} photos cannot be read again, the first is {gone[0].name}: a new descriptor "
             "needs every photo; bring the files back, or `reseen remove` what is gone"
         )
-
-
-def path_of(row: Row) -> str:
-    """A row's file."""
-    return os.fsdecode(row.path)
 
 
 def adapted_name(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -152,3 +153,13 @@ def ranked_average(vectors: Vectors, instance: Rows | None = None, k: int = 3) -
         for r in range(nearest.shape[1]):
             result[group] += (k - r) / (k + 1) * own[nearest[:, r]]
     return l2_rows(result)
+
+
+def couples(instance: Rows) -> Rows:
+    """All pairs ``(p, 2)`` of different rows of one instance, each once."""
+    found = [
+        (a, b)
+        for i in np.unique(instance)
+        for a, b in itertools.combinations(np.flatnonzero(instance == i).tolist(), 2)
+    ]
+    return np.array(found, np.int64).reshape(-1, 2)

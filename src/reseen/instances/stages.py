@@ -104,12 +104,14 @@ def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Progress(NamedTuple):
-    """Where training is."""
+    """Where training is: epochs done of a stage, its loss, and epochs done of all stages' total."""
 
     stage: str
     epoch: int
     epochs: int
     loss: float
+    done: int = 0
+    total: int = 0
 
 
 Watch = Callable[[Progress], None]
@@ -155,7 +157,18 @@ def train_instances(
     imagenet = imagenet_network(recipe.backbone.name, weights or recipe.backbone.weights, seed=seed)
     grid = int(recipe.head.get("grid", 7))
     views = Views(Studio(gallery.rows, seed=seed), gallery.instance, seed)
-    tell = watch or (lambda progress: None)
+    used = [
+        stages.classifier,
+        *([stages.siamese] if siamese else []),
+        *([stages.fcn, stages.regions] if regions else []),
+    ]
+    total, done = sum(stage.epochs for stage in used), 0
+
+    def tell(progress: Progress) -> None:
+        nonlocal done
+        done += 1
+        if watch is not None:
+            watch(progress._replace(done=done, total=total))
 
     im = describe(
         recipe, imagenet.backbone, as_logits(imagenet, grid, ()), suffix="im", side=stages.classifier.sides[0]

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from reseen.collections import Row
 from reseen.errors import PhotoRejected
 from reseen.images import load_photo, ordered_map
-from reseen.scenes import VIRTUAL, VISIT, mild_view, paint, virtual_photo, visit
+from reseen.scenes import VIRTUAL, VISIT, paint, virtual_photo, visit
 
 Pixels = NDArray[np.uint8]
-How = Literal["virtual", "visit", "mild"]
+How = Literal["virtual", "visit"]
 
 REFERENCE_SIDE = 640
 """Longest side at which references are kept for virtual photos."""
@@ -26,9 +26,23 @@ PHOTO = (640, 480)
 PAINTED = 50_000
 """Number of the first painted picture; lower ones may hang in a painted museum."""
 STRANGERS = 64
-"""Painted pictures that stand behind objects; as many others are things that no collection holds."""
+"""Painted pictures that stand behind objects."""
+VISITOR = replace(
+    VIRTUAL,
+    roll=45.0,
+    tilt=45.0,
+    scale=(0.35, 1.3),
+    cast=0.3,
+    exposure=(0.5, 1.8),
+    glare=0.5,
+    frame=0.2,
+    photo_behind=0.6,
+)
+"""A careless visitor: objects lie askew, small, under bad light, behind glass."""
+TURNED = 0.25
+"""How often a virtual photo lies on its side: a phone that looks down does not know which way is up."""
 _KEPT = 600
-_HOWS: tuple[How, ...] = ("virtual", "visit", "mild")
+_HOWS: tuple[How, ...] = ("virtual", "visit")
 
 
 class Wish(NamedTuple):
@@ -55,7 +69,7 @@ class Studio:
         self.rows, self.seed, self.workers = rows, seed, workers
         self.rejected: dict[int, str] = {}
         self.reference = lru_cache(maxsize=_KEPT)(self._reference)
-        self._painting = lru_cache(maxsize=2 * STRANGERS)(lambda number: paint(PAINTED + number, longest=320).pixels)
+        self._painting = lru_cache(maxsize=STRANGERS)(lambda number: paint(PAINTED + number, longest=320).pixels)
 
     def _reference(self, row: int) -> Pixels | None:
         """A reference's pixels, or None when it cannot be used."""
@@ -90,18 +104,13 @@ class Studio:
         size = wish.size
         if size is None:
             size = PHOTO if reference.shape[1] >= reference.shape[0] else (PHOTO[1], PHOTO[0])
-        if wish.how == "mild":
-            return mild_view(reference, rng, size)
         others = [self._painting(int(number)) for number in rng.integers(0, STRANGERS, 2)]
         if wish.how == "visit":
             return visit(reference, rng, replace(VISIT, sizes=(size,)), others).pixels
-        return virtual_photo(reference, rng, replace(VIRTUAL, size=size), others).pixels
-
-    def stranger(self, number: int, size: tuple[int, int]) -> tuple[Pixels, Pixels]:
-        """A mild view and a virtual photo of a painted picture that no collection holds."""
-        rng = np.random.default_rng((self.seed, 9, number))
-        picture = self._painting(STRANGERS + number % STRANGERS)
-        return mild_view(picture, rng, size), virtual_photo(picture, rng, replace(VIRTUAL, size=size)).pixels
+        turned = rng.random() < TURNED
+        upright = size[::-1] if turned else size
+        pixels = virtual_photo(reference, rng, replace(VISITOR, size=upright), others).pixels
+        return np.ascontiguousarray(np.rot90(pixels, int(rng.choice((1, 3))))) if turned else pixels
 
     def stream(self, wishes: Iterable[Wish]) -> Iterator[tuple[Wish, Pixels]]:
         """Virtual photos in order, made ahead in threads; those that cannot be made are left out."""
