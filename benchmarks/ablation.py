@@ -1,6 +1,6 @@
 """Raw vectors, PCA whitening, learned whitening and LDA for MAC, GeM and R-MAC of the default's network.
 
-    python benchmarks/ablation.py --photos DATA --learn classes|virtual|all [--weights imagenet|default] [--to FOLDER]
+    python benchmarks/ablation.py --photos DATA [--learn classes|virtual|all] [--weights default|imagenet] [--to FOLDER]
 
 Projections are learned on photos of other things than those scored: ``classes`` is ``landmarks-web`` (its class
 folders are the pairs; weak labels), ``virtual`` is ``distractors`` (each photo against a virtual photo of it), ``all``
@@ -35,6 +35,8 @@ LEARN = {
     "all": ("folders:{}/landmarks-web/db", "virtual:{}/distractors"),
 }
 PROJECTIONS = ("raw", "pca", "pca:power=0.5", "lw", "lw:shrinkage=0.1", "lda", "lda:shrinkage=0.1")
+EXPANDED = ("raw", "pca:power=0.5", "lw:shrinkage=0.1")
+"""Projections that the tables show with expansion."""
 DIMS = (32, 64, 128, 256, None)
 AQE, DBA = "alpha:5:3", "alpha:5:3"
 
@@ -89,8 +91,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True, help="folder of the development photos")
     parser.add_argument("--learn", choices=LEARN, default="all")
-    parser.add_argument("--weights", choices=("imagenet", "default"), default="imagenet")
-    parser.add_argument("--only-extract", action="store_true", help="fill the cache of vectors and stop")
+    parser.add_argument("--weights", choices=("default", "imagenet"), default="default")
+    parser.add_argument("--plain", action="store_true", help="neither query expansion nor database augmentation")
     parser.add_argument("--to", type=Path, help="folder for ablation.json, ablation.csv and ablation.svg")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
@@ -98,18 +100,16 @@ def main() -> None:
     learn_on = [read_learning_set(spec.format(arguments.photos), cache) for spec in LEARN[arguments.learn]]
     sets = [load_benchmarks(arguments.photos / name)[0] for name in SCORED]
     began = time.perf_counter()
-    if arguments.only_extract:
-        grid = ablation.Grid(("raw",))
-    else:
-        grid = ablation.Grid(PROJECTIONS, DIMS, ("none", AQE), ("none", DBA))
+    ways = (("none",), ("none",)) if arguments.plain else (("none", AQE), ("none", DBA))
+    grid = ablation.Grid(PROJECTIONS, DIMS, *ways)
     points = list(ablation.ablate(heads(arguments.weights), sets, grid, learn_on, cache=cache))
     print(f"{arguments.weights} weights; learned on " + ", ".join(one.summary for one in learn_on))
     print(f"{len(points)} points in {time.perf_counter() - began:.0f} s (vectors from the cache included)")
     by_dimension(points)
-    if not arguments.only_extract:
-        for form in ("raw", "pca:power=0.5", "lw:shrinkage=0.1"):
+    if not arguments.plain:
+        for form in EXPANDED:
             by_expansion(points, form)
-        gains(points)
+    gains(points)
     if arguments.to is not None:
         arguments.to.mkdir(parents=True, exist_ok=True)
         results = [point.to_json() for point in points]
@@ -140,7 +140,7 @@ def gains(points: Sequence[Point]) -> None:
 
     for form in PROJECTIONS[1:]:
         row(f"{form} for raw", (form, "none", "none"), ("raw", "none", "none"))
-    for form in ("raw", "pca:power=0.5", "lw:shrinkage=0.1"):
+    for form in EXPANDED:
         for expand, dba in ways[1:]:
             row(f"{form}: expansion {expand}, augmentation {dba}", (form, expand, dba), (form, "none", "none"))
 

@@ -7,21 +7,6 @@ import json
 
 import pytest
 
-from reseen.cli.main import run
-
-
-@pytest.fixture
-def call(capsys, tmp_path, monkeypatch):
-    monkeypatch.setenv("RESEEN_CACHE", str(tmp_path / "cache"))
-
-    def go(*arguments):
-        code = run([str(a) for a in arguments])
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return go
-
 
 @pytest.fixture
 def recipes(tmp_path, make):
