@@ -1,7 +1,7 @@
 """Selective deep convolutional features (Hoang et al., 2017): the tables of docs/selective.md.
 
     python benchmarks/selective.py masks --photos DATA --cache CACHE [--picture masks.png]      (Figures 1 and 2)
-    python benchmarks/selective.py grid  --photos DATA --cache CACHE [--only temb:max ...]      (Table 3)
+    python benchmarks/selective.py grid  --photos DATA --cache CACHE [--dim 1088] [--sets SET ...] (Table 3)
     python benchmarks/selective.py sweep power|dimension|layer|size --photos DATA --cache CACHE --to FOLDER
                                                                              (Figures 3, 4 and 5, Table 5)
     python benchmarks/selective.py time  --photos DATA --cache CACHE                            (Figure 6)
@@ -48,7 +48,11 @@ from reseen.projections import RN, Chain, Power
 from reseen.search.local.sift import RootSift
 
 MASKS = ("max", "sum", "sift", "none")
-TABLE2 = {"fv": (48, 44), "vlad": (64, 66), "temb": (64, 68), "faemb": (32, 10)}
+TABLE2 = {
+    4224: {"fv": (48, 44), "vlad": (64, 66), "temb": (64, 68), "faemb": (32, 10)},
+    1088: {"fv": (32, 17), "vlad": (32, 34), "temb": (32, 38), "faemb": (16, 10)},
+}
+"""d and |C| of each embedding, by common dimensions: Table 2's, and a quarter of them with half of d."""
 TABLE4 = {512: (32, 20), 1024: (64, 18), 2048: (64, 34), 4096: (64, 66), 8064: (128, 64)}
 PAPER_KEPT = {"sift": 75, "sum": 50, "max": 30}
 LEARN_ON, ROTATE_ON, QUERIES = 1000, 400, 101  # photos for codebooks, photos for the rotation, queries of a set
@@ -70,10 +74,6 @@ class Setting:
     k: int = 18
     layer: str = "head"
     side: int = 1024
-    sets: tuple[str, ...] = SCORED
-
-    def key(self, aggregation: str, exponent: float, network: str) -> str:
-        return json.dumps({**asdict(self), "a": aggregation, "exponent": exponent, "network": network})
 
 
 class Lab:
@@ -82,9 +82,6 @@ class Lab:
     def __init__(self, photos: Path, cache: Path, network: str) -> None:
         self.photos, self.cache, self.network = photos, cache, network
         self.results = cache / "results.json"
-
-    def parts(self, sets: Sequence[str]) -> dict[str, tuple[Part, Part]]:
-        return {name: scored(self.photos, name, QUERIES) for name in sets}
 
     def features(self, part: Part, setting: Setting) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Map and valid cells of each photo."""
@@ -135,30 +132,44 @@ class Lab:
         return {kind: torch.stack(found).numpy() for kind, found in rows.items()}
 
     def measure(
-        self, setting: Setting, kinds: Sequence[str] = ("democratic",), exponents: Sequence[float] = (0.5,)
+        self,
+        setting: Setting,
+        sets: Sequence[str],
+        kinds: Sequence[str] = ("democratic",),
+        exponents: Sequence[float] = (0.5,),
     ) -> dict[tuple[str, float], Precisions]:
         """Average precisions by aggregation and exponent; what is in the results file is not made again."""
+
+        def key(name: str, kind: str, exponent: float) -> str:
+            place = {"set": name, "aggregation": kind, "exponent": exponent, "network": self.network}
+            return json.dumps({**asdict(setting), **place})
+
         known = self.known()
-        wanted = {(kind, e): setting.key(kind, e, self.network) for kind in kinds for e in exponents}
-        if any(key not in known for key in wanted.values()):
+        missing = [n for n in sets if any(key(n, kind, e) not in known for kind in kinds for e in exponents)]
+        if missing:
             began = time.perf_counter()
             head = self.head(setting)
             learned = self.vectors(head, learning(self.photos, ROTATE_ON), setting, kinds)
-            parts = self.parts(setting.sets)
-            found = {name: [self.vectors(head, part, setting, kinds) for part in both] for name, both in parts.items()}
-            for kind in kinds:
-                rotation = RN(1024).fit(learned[kind])
-                for exponent in exponents:
-                    chain = Chain([rotation, Power(exponent)])
-                    known[wanted[kind, exponent]] = {
-                        name: precisions(chain.transform(both[0][kind]), chain.transform(both[1][kind]), parts[name][1])
-                        for name, both in found.items()
-                    }
+            chains = {
+                (kind, e): Chain([rotation, Power(e)])
+                for kind in kinds
+                for rotation in [RN(1024).fit(learned[kind])]
+                for e in exponents
+            }
+            for name in missing:
+                database, queries = scored(self.photos, name, QUERIES)
+                rows, wanted = (self.vectors(head, part, setting, kinds) for part in (database, queries))
+                for (kind, e), chain in chains.items():
+                    known[key(name, kind, e)] = precisions(
+                        chain.transform(rows[kind]), chain.transform(wanted[kind]), queries
+                    )
             self.results.write_text(json.dumps({**self.known(), **known}))
-            print(f"# {setting} in {time.perf_counter() - began:.0f} s", flush=True)
-        return {place: {name: np.array(v) for name, v in known[key].items()} for place, key in wanted.items()}
+            print(f"# {setting} on {', '.join(missing)} in {time.perf_counter() - began:.0f} s", flush=True)
+        return {
+            (kind, e): {name: np.array(known[key(name, kind, e)]) for name in sets} for kind in kinds for e in exponents
+        }
 
-    def known(self) -> dict[str, dict[str, list[float]]]:
+    def known(self) -> dict[str, list[float]]:
         return json.loads(self.results.read_text()) if self.results.is_file() else {}
 
 
@@ -240,35 +251,30 @@ AGGREGATIONS = ("sum", "max", "democratic")
 
 
 def grid(lab: Lab, arguments: argparse.Namespace) -> None:
-    """Four embeddings of 4224 dimensions, three aggregations (average is sum once lengths are 1), four masks."""
-    chosen = arguments.only or [f"{embedding}:{mask}" for embedding in TABLE2 for mask in MASKS]
+    """Four embeddings of equal dimensions, three aggregations (average is sum once lengths are 1), four masks."""
+    sizes, sets = TABLE2[arguments.dim], tuple(arguments.sets)
     found: dict[tuple[str, str, str], Precisions] = {}
-    for place in chosen:
-        embedding, mask = place.split(":")
-        d, k = TABLE2[embedding]
-        setting = Setting(embedding, mask, d, k, layer=arguments.layer)
-        for (kind, _), values in lab.measure(setting, AGGREGATIONS).items():
-            found[embedding, kind, mask] = values
-    if len(chosen) < len(TABLE2) * len(MASKS):
-        return
-    print(f"mAP, {lab.network} network, layer {arguments.layer}, 1024 px, 4224 dimensions, power law 0.5")
-    for name in SCORED:
-        rows = {
-            f"{e} + {a}": [percent(found[e, a, mask][name]) for mask in MASKS] for e in TABLE2 for a in AGGREGATIONS
-        }
+    for embedding, (d, k) in sizes.items():
+        for mask in MASKS:
+            setting = Setting(embedding, mask, d, k, layer=arguments.layer)
+            for (kind, _), values in lab.measure(setting, sets, AGGREGATIONS).items():
+                found[embedding, kind, mask] = values
+    print(f"mAP, {lab.network} network, layer {arguments.layer}, 1024 px, {arguments.dim} dimensions, power law 0.5")
+    for name in sets:
+        rows = {f"{e} + {a}": [percent(found[e, a, m][name]) for m in MASKS] for e in sizes for a in AGGREGATIONS}
         table(name, rows, MASKS)
-    rows = {
-        f"{e}, {mask}": [change(found[e, "sum", mask][s], found[e, "democratic", mask][s]) for s in SCORED]
-        for e in TABLE2
-        for mask in MASKS
+    gains = {
+        f"{e}, {m}": [change(found[e, "sum", m][name], found[e, "democratic", m][name]) for name in sets]
+        for e in sizes
+        for m in MASKS
     }
-    table("democratic for sum (95 % interval)", rows, SCORED)
-    rows = {
-        f"{e}, {mask}": [change(found[e, "democratic", "none"][s], found[e, "democratic", mask][s]) for s in SCORED]
-        for e in TABLE2
-        for mask in MASKS[:-1]
+    table("democratic for sum (95 % interval)", gains, sets)
+    gains = {
+        f"{e}, {m}": [change(found[e, "democratic", "none"][name], found[e, "democratic", m][name]) for name in sets]
+        for e in sizes
+        for m in MASKS[:-1]
     }
-    table("mask for none, democratic (95 % interval)", rows, SCORED)
+    table("mask for none, democratic (95 % interval)", gains, sets)
 
 
 def change(before: NDArray[np.float64], after: NDArray[np.float64]) -> str:
@@ -280,70 +286,72 @@ def change(before: NDArray[np.float64], after: NDArray[np.float64]) -> str:
 
 # -- sweeps: Figures 3 to 5, Table 5 ------------------------------------------------------------------
 
-Curves = dict[str, dict[str, list[tuple[float, float]]]]
-"""mAP in per cent by set, then curve, as points (x, mAP)."""
+Curves = dict[str, dict[str, list[tuple[str, float]]]]
+"""mAP in per cent by set, then curve, as points (what changes, mAP)."""
 
 
-def power(lab: Lab) -> tuple[Curves, str]:
+def power(lab: Lab, sets: tuple[str, ...], most: int) -> tuple[Curves, str]:
     """Figure 3, at 1024 dimensions (d 64, k 18) for conv. features and RootSIFT alike."""
     exponents = tuple(round(0.1 * i, 1) for i in range(1, 11))
-    curves: Curves = {name: {} for name in SCORED}
-    rows = {**{f"CNN, {mask}": Setting(mask=mask) for mask in MASKS}, "RootSIFT": Setting(mask="none", layer=ROOTSIFT)}
+    curves: Curves = {name: {} for name in sets}
+    rows = {
+        **{f"CNN, {mask}": Setting(mask=mask) for mask in MASKS},
+        "RootSIFT": Setting(mask="none", layer=ROOTSIFT),
+    }
     for title, setting in rows.items():
-        found = lab.measure(setting, exponents=exponents)
-        for name in SCORED:
-            curves[name][title] = [(e, percent(found["democratic", e][name])) for e in exponents]
+        found = lab.measure(setting, sets, exponents=exponents)
+        for name in sets:
+            curves[name][title] = [(str(e), percent(found["democratic", e][name])) for e in exponents]
     return curves, "exponent of the power law"
 
 
-def dimension(lab: Lab, most: int = 4096) -> tuple[Curves, str]:
+def dimension(lab: Lab, sets: tuple[str, ...], most: int) -> tuple[Curves, str]:
     """Figure 4: the settings of Table 4."""
-    curves: Curves = {name: {mask: [] for mask in MASKS} for name in SCORED}
+    curves: Curves = {name: {mask: [] for mask in MASKS} for name in sets}
     for dim, (d, k) in TABLE4.items():
         for mask in MASKS:
             if dim <= most:
-                found = lab.measure(Setting(mask=mask, d=d, k=k))["democratic", 0.5]
-                for name in SCORED:
-                    curves[name][mask].append((dim, percent(found[name])))
+                found = lab.measure(Setting(mask=mask, d=d, k=k), sets)["democratic", 0.5]
+                for name in sets:
+                    curves[name][mask].append((str(dim), percent(found[name])))
     return curves, "dimensions"
 
 
-def layer(lab: Lab) -> tuple[Curves, str]:
+def layer(lab: Lab, sets: tuple[str, ...], most: int) -> tuple[Curves, str]:
     """Figure 5: MAX, T-emb, democratic; a 2 x 2 max pool where cells are 16 pixels."""
-    curves: Curves = {name: {"512-d": [], "1024-d": []} for name in SCORED}
-    for place, name in enumerate(reversed(LITE0)):
+    curves: Curves = {name: {"512-d": [], "1024-d": []} for name in sets}
+    for name in reversed(LITE0):
         for dim in (512, 1024):
             d, k = TABLE4[dim]
-            found = lab.measure(Setting(d=d, k=k, layer=name))["democratic", 0.5]
-            for scored_set in SCORED:
-                curves[scored_set][f"{dim}-d"].append((place, percent(found[scored_set])))
-    return curves, "layer: " + ", ".join(f"{i} {name}" for i, name in enumerate(reversed(LITE0)))
+            found = lab.measure(Setting(d=d, k=k, layer=name), sets)["democratic", 0.5]
+            for one in sets:
+                curves[one][f"{dim}-d"].append((name, percent(found[one])))
+    return curves, "layer"
 
 
-def size(lab: Lab) -> tuple[Curves, str]:
-    """Table 5: 512 dimensions; the sets that have photos of 1024 px."""
-    sets = ("smvs-dvd", "paris-sub")
+def size(lab: Lab, sets: tuple[str, ...], most: int) -> tuple[Curves, str]:
+    """Table 5: 512 dimensions; only smvs-dvd and paris-sub have photos of 1024 px."""
     curves: Curves = {name: {"sum": [], "max": []} for name in sets}
     d, k = TABLE4[512]
     for side in (512, 724, 1024):
         for mask in ("sum", "max"):
-            found = lab.measure(Setting(mask=mask, d=d, k=k, side=side, sets=SCORED if side == 1024 else sets))
+            found = lab.measure(Setting(mask=mask, d=d, k=k, side=side), sets)
             for name in sets:
-                curves[name][mask].append((side, percent(found["democratic", 0.5][name])))
+                curves[name][mask].append((str(side), percent(found["democratic", 0.5][name])))
     return curves, "longest side of the photo, pixels"
 
 
-SWEEPS: dict[str, Callable[[Lab], tuple[Curves, str]]] = {
+SWEEPS: dict[str, Callable[[Lab, tuple[str, ...], int], tuple[Curves, str]]] = {
     "power": power, "dimension": dimension, "layer": layer, "size": size
 }  # fmt: skip
 
 
 def sweep(lab: Lab, arguments: argparse.Namespace) -> None:
     """One figure as tables and a plot."""
-    curves, axis = SWEEPS[arguments.figure](lab)
+    curves, axis = SWEEPS[arguments.figure](lab, tuple(arguments.sets), arguments.most)
     print(f"mAP, {lab.network} network, T-emb, democratic; across: {axis}")
     for name, by_curve in curves.items():
-        across = [f"{x:g}" for x, _ in next(iter(by_curve.values()))]
+        across = [x for x, _ in next(iter(by_curve.values()))]
         table(name, {title: [y for _, y in points] for title, points in by_curve.items()}, across)
     if arguments.to:
         arguments.to.mkdir(parents=True, exist_ok=True)
@@ -456,6 +464,7 @@ def main() -> None:
         if verb is sweep:
             sub.add_argument("figure", choices=SWEEPS)
             sub.add_argument("--to", type=Path, help="folder for the plot")
+            sub.add_argument("--most", type=int, default=4096, help="dimensions at most (dimension)")
         sub.add_argument("--photos", type=Path, required=True, help="folder of the development photos")
         sub.add_argument("--cache", type=Path, required=True, help="folder for maps and results")
         sub.add_argument("--network", choices=("bundled", "default"), default="bundled", help="Lite0's weights")
@@ -464,8 +473,10 @@ def main() -> None:
         if verb is masks:
             sub.add_argument("--vgg16", default="hub", help="VGG16's weights: hub, or a file")
             sub.add_argument("--picture", type=Path, help="file for a picture of the masks over some photos")
+        if verb in (grid, sweep):
+            sub.add_argument("--sets", nargs="+", choices=SCORED, default=SCORED)
         if verb is grid:
-            sub.add_argument("--only", nargs="+", metavar="EMBEDDING:MASK", help="places of the grid to fill now")
+            sub.add_argument("--dim", type=int, choices=TABLE2, default=4224, help="dimensions of every embedding")
         if verb in (grid, timing):
             sub.add_argument("--layer", choices=LITE0, default="head")
     arguments = parser.parse_args()

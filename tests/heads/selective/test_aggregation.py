@@ -6,6 +6,7 @@ import torch
 
 from reseen.heads import l2
 from reseen.heads.selective import aggregate, democratic_weights
+from reseen.heads.selective.aggregation import gram
 
 
 def literal_democratic(x):
@@ -68,3 +69,16 @@ def test_zero_features_weigh_nothing_and_nothing_is_nan():
     for kind in ("sum", "average", "max", "democratic"):
         assert aggregate(torch.zeros(1, 6, 4), kind).tolist() == [[0, 0, 0, 0]]
         assert aggregate(x, kind, nobody).tolist() == [[0, 0, 0, 0]]
+
+
+def test_the_gram_matrix_in_blocks_is_the_gram_matrix():
+    x = torch.randn(2, 300, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for rows in (x, x[0], x[:, :7], x[:, :128], x[:, :0]):
+        torch.testing.assert_close(gram(rows), rows @ rows.mT)
+
+
+def test_gradients_reach_the_features_whatever_the_padding(ragged):
+    x, valid = ragged
+    x = x.requires_grad_()
+    aggregate(x, "democratic", valid).square().sum().backward()
+    assert x.grad.isfinite().all() and (x.grad[valid].abs().sum(-1) > 0).all() and (x.grad[~valid] == 0).all()

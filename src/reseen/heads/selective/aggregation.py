@@ -10,19 +10,47 @@ from torch import Tensor
 Aggregation = Literal["sum", "average", "max", "democratic"]
 
 
+def gram(x: Tensor, block: int = 128) -> Tensor:
+    """Inner products of features: ``(..., N, D)`` -> ``(..., N, N)``.
+
+    On a CPU only the blocks on and below the diagonal are multiplied: up to half of the work is saved.
+    """
+    n = x.shape[-2]
+    if x.device.type != "cpu" or n <= block:
+        return x @ x.mT
+    products = x.new_empty(*x.shape[:-1], n)
+    for start in range(0, n, block):
+        end = min(start + block, n)
+        products[..., start:, start:end] = x[..., start:, :] @ x[..., start:end, :].mT
+        products[..., start:end, end:] = products[..., end:, start:end].mT
+    return products
+
+
+def sinkhorn(products: Tensor, iterations: int = 10) -> Tensor:
+    """Weights ``(B, N)`` under which every row of the clipped Gram matrix ``(B, N, N)`` has the same sum.
+
+    Jegou and Zisserman, 2014, Section 4: the matrix is scaled by ``(column sums)^-1/2`` on both sides, ten times. Rows
+    that are zero weigh 0.
+    """
+    weights = products.new_ones(products.shape[:2])
+    for _ in range(iterations):
+        shares = weights * (products @ weights[..., None])[..., 0]
+        weights = weights * torch.where(shares > 0, shares, torch.inf).rsqrt()
+    return weights
+
+
 def democratic_weights(x: Tensor, valid: Tensor | None = None, *, iterations: int = 10) -> Tensor:
     """Weights that make every feature contribute alike: ``(B, N, D)`` -> ``(B, N)``.
 
-    Sinkhorn scaling of the Gram matrix with its negatives set to 0 (Jegou and Zisserman, 2014, Section 4).
-    Features that are not ``valid (B, N)``, and zero features, weigh 0.
+    :func:`sinkhorn` on the Gram matrix with its negatives set to 0. Features that are not ``valid (B, N)``, and zero
+    features, weigh 0.
     """
-    gram = (x @ x.transpose(1, 2)).clamp_min(0)
-    if valid is not None:
-        gram = gram * (valid[:, :, None] & valid[:, None, :])
-    weights = gram.new_ones(gram.shape[:2])
-    for _ in range(iterations):
-        shares = weights * (gram @ weights[..., None])[..., 0]
-        weights = weights * torch.where(shares > 0, shares, torch.inf).rsqrt()
+    keep = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) if valid is None else valid
+    if x.device.type != "cpu":
+        return sinkhorn(gram(x * keep[..., None]).clamp_min(0), iterations)
+    weights = x.new_zeros(x.shape[:2])
+    for i, kept in enumerate(keep):  # a CPU gains nothing by multiplying the padding
+        weights[i, kept] = sinkhorn(gram(x[i, kept])[None].clamp_min(0), iterations)[0]
     return weights
 
 
