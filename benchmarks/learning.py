@@ -1,11 +1,11 @@
 """What training gives, in small: the papers' recipes on the bundled network, and their ablations.
 
     python benchmarks/learning.py recipes --photos DATA --to RUNS
-    python benchmarks/learning.py ablations --photos DATA --to RUNS --size 160
+    python benchmarks/learning.py ablations --photos DATA --to RUNS
     python benchmarks/learning.py curves --to RUNS
 
 ``recipes`` trains ``siamac-lite0``, ``siamfv-lite0`` and ``remap-lite0`` from ImageNet weights on ``landmarks-web``
-(class folders), and on virtual photos of ``distractors`` and of painted pictures. It scores the starting and the
+(class folders), and on virtual photos of it, of ``distractors`` and of painted pictures. It scores the starting and the
 trained network, both with the projection learned on the training pairs, on sets from other sources (``smvs-dvd``:
 planes; ``smvs-landmarks``, ``paris-sub``: buildings), of which nothing was learned, with a paired bootstrap over
 queries. A run that ``reseen train`` has begun or ended in ``RUNS/NAME`` with the same data is gone on with.
@@ -24,7 +24,7 @@ import argparse
 import csv
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,12 @@ from reseen.descriptor.recipes import Recipe, read_recipe
 from reseen.evaluation.benchmarks import load_benchmarks
 from reseen.evaluation.metrics import average_precision, from_scores, precision_at
 from reseen.evaluation.statistics import paired_difference
+from reseen.images import Longest
 from reseen.scenes import VIRTUAL, paint, virtual_photo
-from reseen.training import Progress, Trainer, TrainingSet, join
+from reseen.training import Progress, Trainer, TrainingSet, TrainingSettings, join
 from reseen.training.datasets import Geometry, class_folders, references
+from reseen.training.tuples import choose_pairs
+from reseen.training.views import View, ViewReader
 
 RECIPES = ("siamac-lite0", "siamfv-lite0", "remap-lite0")
 SCORED = ("smvs-dvd", "smvs-landmarks", "paris-sub")
@@ -53,9 +56,9 @@ MODELS, PHOTOS_OF_A_MODEL = 60, 16
 STEMS = [f"backbone.net.{part}" for part in ("stem", *(f"blocks_{i}" for i in range(4)))]
 
 FEW: dict[str, Any] = {
-    "epochs": 3,
-    "tuples_per_epoch": 384,
-    "fit_photos": 400,
+    "epochs": 2,
+    "tuples_per_epoch": 320,
+    "fit_photos": 300,
     "average": 0.0,
     "freeze": STEMS,
     "project": False,
@@ -119,11 +122,26 @@ def training_set(photos: Path, runs: Path) -> TrainingSet:
     """What the recipes learn from."""
     return join(
         [
-            class_folders(photos / "landmarks-web" / "db"),
+            class_folders(photos / "landmarks-web" / "db", virtual=True),
             references(photos / "distractors"),
             references(painted(runs / "paintings")),
         ]
     )
+
+
+def paired(data: TrainingSet, file: Path) -> TrainingSet:
+    """The set with its verified pairs, which are kept in a file: to find them takes longer than a small run."""
+    if not file.is_file():
+        settings = TrainingSettings.from_table(read_recipe(RECIPES[0]).training)
+        reader = ViewReader(data, settings.views, Longest(settings.views.virtual[0]))
+        np.save(file, choose_pairs(data, settings, reader, no_vectors).pairs)
+    pairs = np.load(file)
+    none = np.zeros((len(pairs), 0), np.int64)
+    return replace(data, pairs=pairs, negatives=none, unpaired=np.zeros(len(data.photos), bool))
+
+
+def no_vectors(views: Sequence[View]) -> NDArray[np.float32]:
+    raise NotImplementedError("verified pairs need no vectors")
 
 
 def some_clusters(data: TrainingSet, count: int) -> TrainingSet:
@@ -209,9 +227,9 @@ class Ablation:
 
 CONTRASTIVE: dict[str, Any] = {
     "loss": {"kind": "contrastive", "margin": 1.0},
-    "negatives": {"rule": "n2", "count": 5, "pool": 400, "every": 80},
+    "negatives": {"rule": "n2", "count": 5, "pool": 300, "every": 96},
     "batch": 8,
-    "tuples_per_epoch": 160,
+    "tuples_per_epoch": 96,
 }
 TRIPLET = {"kind": "triplet", "margin": 0.1}
 
@@ -260,6 +278,7 @@ ABLATIONS: dict[str, dict[str, Ablation]] = {
 
 
 def ablations(photos: Path, runs: Path, only: list[str], size: int, settings: Mapping[str, Any]) -> None:
+    starts: dict[str, Scores] = {}
     for table, rows in ABLATIONS.items():
         if only and not any(name in table for name in only):
             continue
@@ -273,7 +292,10 @@ def ablations(photos: Path, runs: Path, only: list[str], size: int, settings: Ma
             started = time.monotonic()
             trainer = train(recipe, data, runs / f"{row.recipe}-{label}".replace(" ", "-").replace(",", ""))
             seconds = time.monotonic() - started
-            before, after = score(trainer.result(1.0), photos), score(trainer.result(0.0), photos)
+            start = trainer.result(1.0)
+            if start.fingerprint not in starts:
+                starts[start.fingerprint] = score(start, photos)
+            before, after = starts[start.fingerprint], score(trainer.result(0.0), photos)
             for name in SCORED:
                 against = difference(first[name][0], after[name][0]) if first else ""
                 old, new = 100 * np.nanmean(before[name][0]), 100 * np.nanmean(after[name][0])
@@ -285,7 +307,7 @@ def ablation_data(name: str, photos: Path, runs: Path) -> TrainingSet:
     if name == "reconstruction":
         return reconstruction(runs / "reconstruction")
     if name == "all":
-        return training_set(photos, runs)
+        return paired(training_set(photos, runs), runs / "pairs.npy")
     return some_clusters(references(photos / "distractors"), int(name))
 
 
@@ -336,7 +358,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=Path("runs"), help="folder of the runs")
     parser.add_argument("--only", nargs="*", default=[], help="recipes, or words of the ablations' titles")
     parser.add_argument("--shares", nargs="*", type=float, default=[], help="of the start, to average with (recipes)")
-    parser.add_argument("--size", type=int, default=160, help="longest side of training photos (ablations)")
+    parser.add_argument("--size", type=int, default=128, help="longest side of training photos (ablations)")
     parser.add_argument("--set", type=json.loads, default={}, help="JSON of [training] settings for every run")
     parser.add_argument("--file", type=Path, default=Path("curves.svg"), help="of the curves")
     arguments = parser.parse_args()

@@ -49,6 +49,21 @@ def test_train_and_use_the_result(photos_of_classes, tmp_path, capsys):
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
+def test_unknown_photos_are_skipped_and_a_run_keeps_its_settings(photos_of_classes, tmp_path, capsys):
+    rows = [f"{path.relative_to(photos_of_classes)},{path.parent.name}" for path in photos_of_classes.glob("*/*.jpg")]
+    labels = photos_of_classes / "labels.csv"
+    labels.write_text("\n".join(["photo,label", *rows, "a/gone.jpg,a"]))
+    small = [*SMALL, "--set", "views.longest=96", "--set", "pairs.inliers=[]", "--set", "project=false"]
+    command = ["train", "siamac-lite0", "--data", f"labels:{labels}", "--to", str(tmp_path / "run"), *small]
+    assert run([*command, "--quiet"]) == 0
+    said = capsys.readouterr().err
+    assert "skipped: labels.csv: a/gone.jpg: no such photo" in said
+    assert "trained descriptor" in said
+    assert "labels.csv: a/gone.jpg" in (tmp_path / "run" / "card.md").read_text()
+    assert run([*command, "--set", "lr=0.5"]) == 1
+    assert "training.lr: 0.0003 -> 0.5" in capsys.readouterr().err.replace("\n", " ")
+
+
 def test_mistakes_are_one_line(photos_of_classes, tmp_path, capsys):
     data = ["--data", str(photos_of_classes), "--to", str(tmp_path / "run")]
     for arguments, code, message in [

@@ -29,8 +29,8 @@ def train(
         typer.Option(
             "--data",
             help="Photos to learn from, KIND:PATH, repeatable: folders:DIR (a folder per class), virtual:DIR "
-            "(unlabelled photos, matched with virtual photos of themselves), pairs:FILE, labels:FILE, "
-            "landmarks:train.csv, sfm:FILE.pkl.",
+            "(unlabelled photos, matched with virtual photos of themselves), folders+virtual:DIR (both), pairs:FILE, "
+            "labels:FILE, landmarks:train.csv, sfm:FILE.pkl.",
         ),
     ],
     to: Annotated[Path, typer.Option("--to", help="The run's folder; a stopped run there goes on.")],

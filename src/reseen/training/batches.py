@@ -68,7 +68,7 @@ def batches(
 def _views(data: TrainingSet, reader: ViewReader, stretch: Stretch, row: int) -> list[View]:
     """Query, positive and negatives of the tuple at a place of the epoch."""
     query, positive = data.pairs[stretch.order[row]].tolist()
-    if data.virtual[query]:
+    if query == positive:
         made = stretch.epoch * len(stretch.order) + row
         views = [View(query, "mild", made), View(positive, "virtual", made)]
     else:

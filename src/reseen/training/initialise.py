@@ -86,7 +86,7 @@ def measured_weights(
     matching = []
     for row in some.tolist():
         query, positive = data.pairs[row].tolist()
-        virtual = bool(data.virtual[query])
+        virtual = query == positive
         a = views.setdefault(View(query, "mild" if virtual else "plain"), len(views))
         b = views.setdefault(View(positive, "virtual" if virtual else "plain", row), len(views))
         matching.append((a, b))

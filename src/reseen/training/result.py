@@ -61,7 +61,7 @@ def _photos_of_pairs(
     number: dict[View, int] = {}
     pairs = []
     for query, positive in data.pairs[chosen].tolist():
-        virtual = bool(data.virtual[query])
+        virtual = query == positive
         views = (View(query), View(positive, "virtual" if virtual else "plain", -1))
         if any(view.photo in reader.rejected for view in views):
             continue

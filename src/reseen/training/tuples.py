@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 def choose_pairs(data: TrainingSet, settings: TrainingSettings, reader: ViewReader, encode: Encode) -> TrainingSet:
     """The set with its pairs and candidate negatives chosen as the recipe says; they stay for the whole run.
 
-    Photos that are references of virtual photos keep the pairs that they have.
+    Photos keep their virtual pairs, which are with themselves.
 
     Raises:
         TrainingError: nothing matches (every cluster has one photo, say).
@@ -42,7 +42,7 @@ def choose_pairs(data: TrainingSet, settings: TrainingSettings, reader: ViewRead
         own = np.concatenate([data.pairs, drawn])
         negatives = np.pad(negatives, ((0, len(drawn)), (0, 0)), constant_values=-1)
     elif rule.rule == "random":
-        own = np.concatenate([data.pairs[data.virtual[data.pairs[:, 0]]], draw_pairs(free, settings, data, reader)])
+        own = np.concatenate([data.virtual_pairs, draw_pairs(free, settings, data, reader)])
         negatives = np.zeros((len(own), 0), np.int64)
     else:
         queries = choose_queries(free, share=rule.share, most=rule.most, seed=seed)
@@ -67,7 +67,7 @@ def choose_pairs(data: TrainingSet, settings: TrainingSettings, reader: ViewRead
             seed=seed,
         )
         pairs = np.stack([queries, chosen], 1)[chosen >= 0]
-        own = np.concatenate([data.pairs[data.virtual[data.pairs[:, 0]]], pairs])
+        own = np.concatenate([data.virtual_pairs, pairs])
         negatives = np.zeros((len(own), 0), np.int64)
     if not len(own):
         raise TrainingError(

@@ -34,6 +34,19 @@ def test_folders_are_classes_and_loose_photos_stand_alone(tmp_path):
     assert len(set(by_name.values())) == 4
 
 
+def test_folders_may_match_virtual_photos_too(tmp_path):
+    for name in ("a/0.jpg", "a/1.jpg", "b/0.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    got = read_training_set(f"folders+virtual:{tmp_path}")
+    assert got.clusters.tolist() == [0, 0, 1]
+    assert got.virtual_pairs.tolist() == got.pairs.tolist() == [[0, 0], [1, 1], [2, 2]]
+    assert got.unpaired.all()
+    assert not got.virtual.any()
+    assert got.name == f"folders+virtual:{tmp_path.name}"
+    assert not len(read_training_set(str(tmp_path)).virtual_pairs)
+
+
 def test_an_empty_folder_is_an_error(tmp_path):
     for read in (class_folders, references):
         with pytest.raises(TrainingError, match="no photos"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from reseen.errors import TrainingError
@@ -34,6 +35,7 @@ __all__ = [
 
 KINDS: dict[str, Callable[[str], TrainingSet]] = {
     "folders": class_folders,
+    "folders+virtual": partial(class_folders, virtual=True),
     "virtual": references,
     "pairs": tuples_file,
     "labels": labels_file,

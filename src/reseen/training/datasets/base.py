@@ -39,9 +39,10 @@ class TrainingSet:
         name: for logs and the run card.
         photos: path of each of the n photos.
         clusters: ``(n,)`` photos of different clusters do not match; those of one cluster may.
-        pairs: ``(m, 2)`` query and positive of each tuple, chosen by the source; may be empty.
+        pairs: ``(m, 2)`` query and positive of each tuple, chosen by the source; may be empty. A photo paired with
+            itself matches virtual photos of itself.
         negatives: ``(m, k)`` negatives that the source gives, -1 for none; k is 0 when they are to be mined.
-        virtual: ``(n,)`` True for reference photos whose positives are virtual photos of themselves.
+        virtual: ``(n,)`` True for reference photos, which nothing but virtual photos of themselves matches.
         unpaired: ``(n,)`` True for photos of which the source says clusters only: their pairs are to be drawn. By
             default all of them when there are no pairs, else none.
         candidates: photos among which negatives are mined; None for all of them.
@@ -70,6 +71,12 @@ class TrainingSet:
             object.__setattr__(self, "negatives", np.zeros((m, 0), np.int64))
         if {len(self.clusters), len(self.virtual), len(self.unpaired)} != {n} or len(self.negatives) != m:
             raise ValueError(f"training set {self.name!r}: its parts differ in length")
+
+    @property
+    def virtual_pairs(self) -> Numbers:
+        """The pairs of a photo with itself."""
+        own: Numbers = self.pairs[self.pairs[:, 0] == self.pairs[:, 1]]
+        return own
 
     @property
     def fingerprint(self) -> str:

@@ -12,11 +12,12 @@ from reseen.images import walk
 from reseen.training.datasets.base import TrainingSet, from_labels
 
 
-def class_folders(folder: str | os.PathLike[str]) -> TrainingSet:
+def class_folders(folder: str | os.PathLike[str], *, virtual: bool = False) -> TrainingSet:
     """``FOLDER/CLASS/.../photo.jpg``: a cluster per folder directly below ``folder``.
 
     Photos that lie in ``folder`` itself belong to no class and each form a cluster of their own (they serve as
-    negatives), as do the photos of a class that has only one.
+    negatives), as do the photos of a class that has only one. With ``virtual`` each photo is also paired with virtual
+    photos of itself.
     """
     photos, labels = [], []
     for found in walk([folder]):
@@ -27,7 +28,10 @@ def class_folders(folder: str | os.PathLike[str]) -> TrainingSet:
         labels.append(parts[0] if len(parts) > 1 else f"\0{len(photos)}")
     if not photos:
         raise TrainingError(f"{os.fspath(folder)}: no photos there")
-    return from_labels(f"folders:{Path(folder).name}", photos, labels)
+    numbers = np.arange(len(photos), dtype=np.int64)
+    own = np.stack([numbers, numbers], 1) if virtual else np.zeros((0, 2), np.int64)
+    name = f"folders{'+virtual' * virtual}:{Path(folder).name}"
+    return from_labels(name, photos, labels, pairs=own, unpaired=np.ones(len(photos), bool))
 
 
 def references(folder: str | os.PathLike[str]) -> TrainingSet:
