@@ -50,6 +50,7 @@ def test_a_fitted_folder_goes_through_index_search_and_evaluate(tmp_path, recipe
     assert report["dim"] == 8 * 20 - 128 and report["found"] == 25 and report["photos"] == 24
     assert report["rejected"] == [{"path": str(photos / "bad.jpg"), "reason": "the file is empty"}]
     assert report["fingerprint"] == load(fitted).fingerprint
+    assert load(fitted).recipe.source == "learned on 24 photos of photos"  # for the cards of evaluations
 
     again = json.loads(call("fit", recipe(), photos, "--to", tmp_path / "again", "--json")[1])
     assert again["fingerprint"] == report["fingerprint"]

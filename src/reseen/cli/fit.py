@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,6 +52,9 @@ def fit(
     refused: dict[int, PhotoRejected] = {}
     with progress("learning", quiet=quiet or as_json) as step:
         fitted = descriptor.fit(chosen, seed=seed, progress=step, rejected=refused.__setitem__)
+    learned = f"learned on {len(chosen) - len(refused)} photos of {', '.join(Path(path).name for path in photos)}"
+    source = "; ".join(filter(None, (fitted.recipe.source, learned)))
+    fitted = fitted.replace(recipe=replace(fitted.recipe, source=source))
     fitted.save(to)
     reasons = [refused[index] for index in sorted(refused)]
     if as_json:
