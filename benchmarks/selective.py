@@ -399,6 +399,7 @@ def timing(lab: Lab, arguments: argparse.Namespace) -> None:
         for title, (head, mask) in heads.items():
             seconds, features = [], []
             for maps, sift in cached:
+                maps = maps.contiguous(memory_format=torch.channels_last)  # as PyTorch's network leaves them
                 valid = sift if mask == "sift" else None
                 began = time.perf_counter()
                 head([maps], valid)

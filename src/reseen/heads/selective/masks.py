@@ -13,10 +13,6 @@ from torch import Tensor
 from reseen.heads.pooling import Signed, hide
 
 
-def _everywhere(maps: Tensor) -> Tensor:
-    return torch.ones(maps.shape[0], *maps.shape[2:], dtype=torch.bool, device=maps.device)
-
-
 def sum_mask(maps: Tensor, valid: Tensor | None = None, *, signed: Signed = "clamp") -> Tensor:
     """Cells whose sum over channels is at least the median (Eq. 3): ``(B, C, H, W)`` -> ``(B, H, W)`` bool.
 
@@ -34,9 +30,9 @@ def max_mask(maps: Tensor, valid: Tensor | None = None, *, signed: Signed = "cla
     With ``signed="clamp"`` a channel that is nowhere positive selects no cell.
     """
     peak, cell = hide(maps, valid).flatten(2).max(-1)
-    keep = torch.zeros(maps.shape[0], maps.shape[2] * maps.shape[3], device=maps.device)
     votes = (peak > 0 if signed == "clamp" else torch.ones_like(peak)).float()
-    mask = (keep.scatter_add(1, cell, votes) > 0).view(-1, *maps.shape[2:])
+    mask = maps.new_zeros(len(maps), maps[0, 0].numel(), dtype=torch.float32).scatter_add(1, cell, votes) > 0
+    mask = mask.view(-1, *maps.shape[2:])
     return mask if valid is None else mask & valid
 
 
@@ -75,7 +71,7 @@ def select(maps: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor]:
     n is the largest number that a photo keeps; a photo that keeps none keeps all.
     """
     cells = maps.flatten(2).transpose(1, 2)
-    mask = (_everywhere(maps) if keep is None else keep).flatten(1)
+    mask = (torch.ones_like(maps[:, 0], dtype=torch.bool) if keep is None else keep).flatten(1)
     mask = mask | ~mask.any(1, keepdim=True)
     counts = mask.sum(1)
     n = int(counts.max())
