@@ -7,6 +7,7 @@ from reseen.mining.selection import (
     PairMatcher,
     choose_candidates,
     choose_queries,
+    middle_photos,
     near_chosen,
     random_pairs,
     verified,
@@ -32,6 +33,12 @@ def test_pairs_are_different_and_within_clusters():
     pairs = random_pairs(clusters)
     assert sorted(map(tuple, np.sort(pairs, 1).tolist())) == [(0, 2), (0, 3), (1, 5), (2, 3)]
     assert len(random_pairs(clusters, per_cluster=1)) == 2
+
+
+def test_the_middle_photo_is_most_like_its_cluster():
+    angles = np.radians([0, 10, 50, 90, 0])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+    assert middle_photos(vectors, np.array([0, 0, 0, 0, 1])).tolist() == [2, 4]
 
 
 def test_photos_far_from_the_chosen_query_are_dropped():

@@ -32,7 +32,6 @@ def gradients(tiny, kind: str, scale: float = 1.0, **settings) -> tuple[torch.Te
     net = network(tiny, kind)
     net.configure(TrainingSettings(**settings))
     value = BatchGradient(net, TrainingSettings(**settings))(photos(), who(), scale)
-    net.plain()
     return torch.cat([p.grad.flatten() for p in net.parameters()]), value.loss
 
 

@@ -61,6 +61,15 @@ def test_folders_beside_sets_with_pairs_give_pairs_too(classes):
     assert part.unpaired.tolist() == [True] * 8 + [False]
 
 
+def test_photos_far_from_the_middle_of_their_class_give_no_pair(classes):
+    data = class_folders(classes)
+    angle = np.where(np.arange(32) % 4 == 3, 1.5, 0.1 * (np.arange(32) % 4))
+    vectors = np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
+    got = choose_pairs(data, settings({"farthest": 0.5}), reader(data), lambda views: vectors[[v.photo for v in views]])
+    assert set((got.pairs % 4).ravel().tolist()) == {0, 1, 2}
+    assert len(got.pairs) == 8 * 3
+
+
 def test_pairs_are_verified_at_their_own_size(tmp_path):
     random = np.random.default_rng(0)
     blocks = random.integers(0, 255, (60, 80, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)

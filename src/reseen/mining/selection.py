@@ -53,6 +53,14 @@ def random_pairs(clusters: Labels, *, per_cluster: int = 50, seed: int = 0) -> N
     return np.concatenate(pairs) if pairs else np.zeros((0, 2), np.int64)
 
 
+def middle_photos(vectors: Vectors, clusters: Labels) -> Rows:
+    """The photo of each cluster that is most like all of it, ``(c,)`` photo numbers.
+
+    REMAP, Section IV-A, chooses a query of each class by hand; this stands in for the hand.
+    """
+    return np.array([rows[(vectors[rows] @ vectors[rows].sum(0)).argmax()] for rows in _members(clusters)], np.int64)
+
+
 def near_chosen(vectors: Vectors, clusters: Labels, chosen: Rows, farthest: float) -> NDArray[np.bool_]:
     """``(n,)``: False for photos farther than ``farthest`` from their cluster's chosen query.
 

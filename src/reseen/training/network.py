@@ -55,20 +55,10 @@ class Network(nn.Module):
                     for parameter in module.parameters():
                         parameter.requires_grad_(False)
         if settings.checkpointing:
-            for step in _steps(self.backbone):
+            for step in getattr(self.backbone, "net", self.backbone).children():
                 step.forward = functools.partial(checkpoint, step.forward, use_reentrant=False)
         if not any(p.requires_grad for p in self.parameters()):
             raise RecipeError("[training] freeze leaves nothing to train")
-
-    def plain(self) -> None:
-        """Undo what :meth:`configure` wraps."""
-        for step in _steps(self.backbone):
-            step.__dict__.pop("forward", None)
-
-
-def _steps(backbone: nn.Module) -> Sequence[nn.Module]:
-    net = getattr(backbone, "net", backbone)
-    return list(net.children())
 
 
 def parameter_groups(network: Network, settings: TrainingSettings) -> list[dict[str, Any]]:

@@ -48,6 +48,8 @@ class Pairs:
         rule: ``given`` (the set's own pairs; random ones within the clusters of a set that gives none), ``random``
             (within all clusters), ``m1``, ``m2`` or ``m3``.
         per_cluster: random pairs of each cluster.
+        farthest: distance from the middle photo of its cluster beyond which a photo gives no random pair, measured with
+            the starting network; 0 for any.
         inliers: ``(least, most)`` RANSAC inliers of SIFT matches, at 640 px, a random pair must have; () for any.
         share, most: share of each cluster that become queries, and their largest number (``m1``..``m3``).
         pool: photos with the closest cameras among which the positive is chosen (``m1``..``m3``).
@@ -57,6 +59,7 @@ class Pairs:
 
     rule: str = "given"
     per_cluster: int = 50
+    farthest: float = 0.0
     inliers: tuple[int, ...] = ()
     share: float = 0.1
     most: int = 30

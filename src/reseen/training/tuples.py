@@ -15,7 +15,16 @@ from reseen.images import Longest
 from reseen.mining import positives
 from reseen.mining.negatives import Rule as NegativeRule
 from reseen.mining.negatives import mine_negatives
-from reseen.mining.selection import SIDE, PairMatcher, choose_candidates, choose_queries, random_pairs, verified
+from reseen.mining.selection import (
+    SIDE,
+    PairMatcher,
+    choose_candidates,
+    choose_queries,
+    middle_photos,
+    near_chosen,
+    random_pairs,
+    verified,
+)
 from reseen.training.datasets import TrainingSet
 from reseen.training.settings import TrainingSettings
 from reseen.training.views import View, ViewReader
@@ -38,11 +47,11 @@ def choose_pairs(data: TrainingSet, settings: TrainingSettings, reader: ViewRead
     free = np.where(data.virtual, alone, data.clusters)
     negatives = data.negatives
     if rule.rule == "given":
-        drawn = draw_pairs(np.where(data.unpaired, free, alone), settings, data, reader)
+        drawn = draw_pairs(np.where(data.unpaired, free, alone), data, settings, reader, encode)
         own = np.concatenate([data.pairs, drawn])
         negatives = np.pad(negatives, ((0, len(drawn)), (0, 0)), constant_values=-1)
     elif rule.rule == "random":
-        own = np.concatenate([data.virtual_pairs, draw_pairs(free, settings, data, reader)])
+        own = np.concatenate([data.virtual_pairs, draw_pairs(free, data, settings, reader, encode)])
         negatives = np.zeros((len(own), 0), np.int64)
     else:
         queries = choose_queries(free, share=rule.share, most=rule.most, seed=seed)
@@ -81,9 +90,15 @@ def choose_pairs(data: TrainingSet, settings: TrainingSettings, reader: ViewRead
 
 
 def draw_pairs(
-    clusters: NDArray[np.int64], settings: TrainingSettings, data: TrainingSet, reader: ViewReader
+    clusters: NDArray[np.int64], data: TrainingSet, settings: TrainingSettings, reader: ViewReader, encode: Encode
 ) -> NDArray[np.int64]:
-    """Random pairs within each cluster, ``(m, 2)``; only those that geometry verifies when ``inliers`` is set."""
+    """Random pairs within each cluster, ``(m, 2)``: of photos near the cluster's middle one when ``farthest`` is set,
+    and only those that geometry verifies when ``inliers`` is set.
+    """
+    if settings.pairs.farthest:
+        vectors = encode([View(i) for i in range(len(data.photos))])
+        near = near_chosen(vectors, clusters, middle_photos(vectors, clusters), settings.pairs.farthest)
+        clusters = np.where(near, clusters, clusters.min() - 1 - np.arange(len(clusters)))
     pairs = random_pairs(clusters, per_cluster=settings.pairs.per_cluster, seed=settings.seed)
     if settings.pairs.inliers:
         upright = ViewReader(data, settings.views, Longest(SIDE), workers=reader.workers)
