@@ -15,7 +15,7 @@ from reseen.instances.adapt import Score, reciprocal_ranks, standard_error
 from reseen.instances.calibrate import stored
 from reseen.instances.virtual import Studio, Wish
 
-QUICK = AdaptSettings(minutes=1, each=2, held_out=12)
+QUICK = AdaptSettings(minutes=30, each=2, held_out=12)
 
 
 def test_reciprocal_ranks_are_of_instances_and_ties_count_against():
@@ -52,10 +52,10 @@ def test_adapt_replaces_descriptor_vectors_and_calibration_together(museum):
     collection = museum(6, 2)
     old = collection.fingerprint
     events = []
-    done = adapt(collection, settings=AdaptSettings(minutes=1, each=8, held_out=36), progress=events.append)
+    done = adapt(collection, settings=AdaptSettings(minutes=30, each=6, held_out=24), progress=events.append)
     assert {event.stage for event in events} == {"encode", "try", "learn"}
-    assert [e.done for e in events if e.stage == "learn"] == list(range(1, 97)) and events[-1].total == 96
-    assert done.learned_from == 96 and done.before["virtual"].photos == done.after["virtual"].photos == 36
+    assert [e.done for e in events if e.stage == "learn"] == list(range(1, 73)) and events[-1].total == 72
+    assert done.learned_from == 72 and done.before["virtual"].photos == done.after["virtual"].photos == 24
     assert done.adapted and done.after["virtual"].reciprocal_rank > done.before["virtual"].reciprocal_rank
     reopened = Collection.open(collection.folder)
     assert reopened.verify() == [] and reopened.fingerprint != old and reopened.encoder.name == "tiny-adapted"
