@@ -1,149 +1,213 @@
-"""Re-ranking, stage by stage: precision@1, mAP, and milliseconds a query.
+"""Re-ranking, stage by stage: precision@1, mAP and open-set detection.
 
-    python benchmarks/rerank.py --photos ../shared/data --cache CACHE [--weights] [--queries 60]
+    python benchmarks/rerank.py [--photos ../shared/data] [--weights] [--failures] [--open-set]
+    python benchmarks/rerank.py --times [--step 10]
 
-The first search is R-MAC of the bundled backbone at 512 px, whitened on unrelated photos. Junk stays in the
-shortlist and is left out of the measures only. ``--weights`` chooses geometry's weight leaving one set out.
+The first search is the default descriptor's. Geometry's calibration is learned on the other sets, so that no set is
+scored by what was learned on it. Junk stays in the shortlist and is left out of the measures.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from shortlists import SETS, PhotoSet, read_sets
+from shortlists import LEARNED, SETS, Set, Verified, arguments, learn, of_shortlists, read_sets
 
-from reseen.search.ranking import Hit, Ranking
-from reseen.search.rerank import Evidence, parse_chain
+import reseen
+from reseen.evaluation import Protocol, VectorCache
+from reseen.evaluation.open_set import open_set
+from reseen.evaluation.ranking import Truth
+from reseen.evaluation.rerank import Reranker
+from reseen.search import Ranking
+from reseen.search.geometry import Verification, verify
+from reseen.search.geometry.probability import Calibration
+from reseen.search.rerank import Chain, Evidence, parse_chain
 from reseen.search.rerank.geometry import GeometryStage
 
 CHAINS = (
-    "none",
     "superglobal",
     "diffusion",
     "reciprocal",
     "geometry",
     "geometry+superglobal",
     "geometry+expansion",
+    "geometry+diffusion",
     "diffusion+geometry",
 )
-WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+WEIGHTS = (0.0, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.4)
 
 
-def first_search(photos: PhotoSet, query: int) -> Ranking:
-    order = photos.ranking(query)
-    scores = photos.vectors[order] @ photos.queries[query]
-    hits = [
-        Hit(n, int(row), photos.paths[row].name, float(s))
-        for n, (row, s) in enumerate(zip(order, scores, strict=True), 1)
-    ]
-    return Ranking(photos.query_paths[query].name, photos.boxes[query], tuple(hits))
+@dataclass(frozen=True)
+class RememberedGeometry(GeometryStage):
+    """Geometry that verifies each pair of photos once, whatever the chain."""
+
+    photos: Set | None = None
+
+    def verified(self, ranking: Ranking, evidence: Evidence) -> dict[int, Verification]:
+        assert self.photos is not None
+        ids = [hit.id for hit in ranking.hits[: self.depth]]
+        query = next(
+            n
+            for n, q in enumerate(self.photos.benchmark.queries)
+            if str(q.photo) == ranking.query and q.box == ranking.box
+        )
+        return dict(zip(ids, self.photos.verified(query, ids), strict=True))
 
 
-def evidence(photos: PhotoSet, query: int) -> Evidence:
-    return Evidence(
-        photos.queries[query],
-        lambda ids: photos.vectors[list(ids)],
-        photos.query_features[query],
-        lambda ids: [photos.features[row] for row in ids],
-    )
+def chain_of(name: str, calibration: Calibration, photos: Set) -> Chain:
+    """A chain whose geometry uses a calibration."""
+    stages = []
+    for stage in parse_chain(name, features=True).stages:
+        if isinstance(stage, GeometryStage):
+            stage = RememberedGeometry(depth=stage.depth, calibration=calibration, needs=frozenset(), photos=photos)
+        stages.append(stage)
+    return Chain(tuple(stages))
 
 
-def measure(ranking: Ranking, positives: set[int], junk: set[int]) -> tuple[float, float]:
-    """Precision@1 and Oxford's average precision, junk left out."""
-    ids = [hit.id for hit in ranking if hit.id not in junk]
-    ranks = [rank for rank, photo in enumerate(ids) if photo in positives]
-    ap = sum((j / r if r else 1.0) + (j + 1) / (r + 1) for j, r in enumerate(ranks)) / (2 * len(positives))
-    return float(ids[0] in positives), ap
+def truth_of(photos: Set) -> Truth:
+    queries = photos.benchmark.queries
+    return Truth([query.positives for query in queries], [query.junk for query in queries])
 
 
-def interval(values: Sequence[float]) -> str:
-    """Mean and the 95 % bootstrap interval over queries, in per cent."""
-    x = np.asarray(values)
-    means = x[np.random.default_rng(0).integers(0, len(x), (2000, len(x)))].mean(1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return f"{100 * x.mean():.1f} ({100 * low:.1f} to {100 * high:.1f})"
+def run(photos: Set, chain: Chain, cache: VectorCache) -> tuple[Reranker, list[dict[str, Any]]]:
+    """Re-rank every query; the measures before and after each stage."""
+    encoded = photos.encoded
+    reranker = Reranker(DEFAULT, photos.benchmark, Protocol(), encoded.queries, encoded.database, cache, chain)
+    for number in range(len(photos.benchmark.queries)):
+        rows = photos.shortlist(number, chain.depth)
+        reranker(number, rows, encoded.database[rows] @ encoded.queries[number])
+    return reranker, reranker.stages(truth_of(photos))
 
 
-def with_weight(ranking: Ranking, weight: float, verified: Ranking, stage: GeometryStage) -> Ranking:
-    """What the stage would have given with another weight, from its ranking with ``stage.weight``."""
-    before = {hit.id: hit.score for hit in ranking}
-    hits = [replace(h, score=before[h.id] + (h.score - before[h.id]) * weight / stage.weight) for h in verified]
-    return ranking.reordered(hits)
+def line(found: dict[str, Any]) -> str:
+    def shown(name: str) -> str:
+        low, high = found[f"{name}_interval"]
+        return f"{100 * found[name]:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+    return f"{shown('precision_at_1')} | {shown('map')}"
+
+
+def reweighted(photos: Set, reranker: Reranker, weight: float) -> dict[str, Any]:
+    """The measures that geometry would have had with another weight."""
+    (stage,) = reranker.chain.stages
+    before = reranker.orders
+    changed = {}
+    for number, (order, shown) in before[0].items():
+        similar = photos.encoded.database[order] @ photos.encoded.queries[number]
+        scores = similar + (shown - similar) * weight / stage.weight  # type: ignore[attr-defined]
+        best = np.argsort(-scores, kind="stable")
+        changed[number] = order[best], scores[best]
+    reranker.orders = [changed]
+    found = reranker.stages(truth_of(photos))[-1]
+    reranker.orders = before
+    return found
+
+
+def failures(photos: Set, reranker: Reranker, stage: int) -> None:
+    """Queries whose first hit is wrong after a stage, and where their match is."""
+    for number, query in enumerate(photos.benchmark.queries):
+        order, _ = reranker.orders[stage][number]
+        kept = [row for row in order if row not in query.junk]
+        if kept[0] not in query.positives:
+            places = [rank for rank, row in enumerate(kept, 1) if row in query.positives]
+            where = f"its match is at {places[0]}" if places else f"its match is beyond the {len(order)} photos"
+            print(f"  {query.photo}: {photos.benchmark.database[kept[0]].name} is first, {where}")
+
+
+def detection(photos: Set, reranker: Reranker, chain: Chain) -> None:
+    """Every query asked once more without its matches in the database: is the best score lower?"""
+    encoded = photos.encoded
+    for stage in range(-1, len(chain.stages)):
+        best, right, none = [], [], []
+        for number, query in enumerate(photos.benchmark.queries):
+            rows = photos.shortlist(number, chain.depth)
+            scores = encoded.database[rows] @ encoded.queries[number]
+            order, shown = (rows, scores) if stage < 0 else reranker.orders[stage][number]
+            known = ~np.isin(order, query.junk)
+            others = known & ~np.isin(order, query.positives)
+            best.append(shown[known].max())
+            right.append(order[known][shown[known].argmax()] in query.positives)
+            none.append(shown[others].max())
+        found = open_set(np.array(best), np.array(right), np.array(none))
+        rates = ", ".join(f"{100 * v:.1f} at {100 * k:.0f} %" for k, v in found.identified_at.items())
+        name = "none" if stage < 0 else chain.stages[stage].name
+        print(f"  open set after {name}: AUROC {100 * found.auroc:.1f}, found at false alarms {rates}", flush=True)
+
+
+def times(sets: Sequence[Set]) -> None:
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    for photos in sets:
+        for depth in (50, 100):
+            seconds, kept = [], []
+            for number, query in enumerate(photos.benchmark.queries):
+                rows = photos.shortlist(number, depth)
+                features, *theirs = photos.local.read([query.photo, *(photos.benchmark.database[r] for r in rows)])
+                began = time.perf_counter()
+                verify(features, theirs, box=query.box)
+                seconds.append(time.perf_counter() - began)
+                kept += [len(found.to_bytes()) for found in theirs]
+            median, high = 1000 * np.median(seconds), 1000 * np.percentile(seconds, 90)
+            print(
+                f"| {photos.benchmark.name} | {depth} | {median:.0f} | {high:.0f} | {np.mean(kept) / 1000:.1f} |",
+                flush=True,
+            )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--sets", nargs="+", default=SETS[:3], choices=SETS)
+    parser = arguments(__doc__ or "")
     parser.add_argument("--chains", nargs="+", default=CHAINS)
-    parser.add_argument("--queries", type=int, default=0, help="at most so many of each set, evenly; 0 for all")
-    parser.add_argument("--weights", action="store_true")
-    parser.add_argument(
-        "--failures", action="store_true", help="name the queries whose first hit is wrong after geometry"
-    )
+    parser.add_argument("--weights", action="store_true", help="geometry by other weights")
+    parser.add_argument("--failures", action="store_true", help="queries that stay wrong after geometry")
+    parser.add_argument("--open-set", action="store_true", help="detection with and without geometry")
+    parser.add_argument("--times", action="store_true", help="only the milliseconds of verification, features at hand")
     args = parser.parse_args()
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    table: dict[float, dict[str, float]] = {weight: {} for weight in WEIGHTS}
-    for photos in read_sets(args.sets, args.photos, args.cache):
-        every = range(len(photos.queries))
-        chosen = list(every)[:: max(1, len(every) // args.queries)] if args.queries else list(every)
-        stage = GeometryStage()
-        verified = []
-        for depth in (50, 100):
-            times = []
-            for query in chosen if depth == 50 else chosen[:10]:
-                start = time.perf_counter()
-                found = replace(stage, depth=depth)(first_search(photos, query), evidence(photos, query))
-                times.append(1000 * (time.perf_counter() - start))
-                if depth == 50:
-                    verified.append(found)
-            print(f"{photos.name}: geometry on {depth} photos, {np.median(times):.0f} ms a query (median)", flush=True)
-        for weight in WEIGHTS:
-            after = [
-                with_weight(first_search(photos, q), weight, v, stage) for q, v in zip(chosen, verified, strict=True)
-            ]
-            values = [measure(r, photos.positives[q], photos.junk[q]) for q, r in zip(chosen, after, strict=True)]
-            p1, ap = zip(*values, strict=True)
-            table[weight][photos.name] = float(np.mean(ap))
-            if args.weights:
-                print(f"  weight {weight}: p@1 {interval(p1)}, mAP {interval(ap)}")
-        for name in args.chains:
-            chain = parse_chain(name, features=True)
-            values, times = [], []
-            for query, done in zip(chosen, verified, strict=True):
-                ranking, stages = first_search(photos, query), chain.stages
-                if name.startswith("geometry"):
-                    ranking, stages = done, chain.stages[1:]
-                start = time.perf_counter()
-                for step in stages:
-                    ranking = step(ranking, evidence(photos, query))
-                times.append(1000 * (time.perf_counter() - start))
-                values.append(measure(ranking, photos.positives[query], photos.junk[query]))
-            p1, ap = zip(*values, strict=True)
-            extra = "after geometry " if name.startswith("geometry") else ""
-            print(
-                f"| {photos.name} | {name} | {interval(p1)} | {interval(ap)} | {extra}{np.median(times):.1f} |",
-                flush=True,
+    cache = VectorCache(args.cache)
+    if args.times:
+        times(list(read_sets(args.sets, args.photos, args.cache, args.step)))
+        return
+    names = [name for name in SETS if name in {*LEARNED, *args.sets}]
+    sets = {photos.benchmark.name: photos for photos in read_sets(names, args.photos, args.cache, args.step)}
+    verified: dict[str, Verified] = {name: of_shortlists(sets[name]) for name in LEARNED}
+    by_weight: dict[float, dict[str, float]] = {weight: {} for weight in WEIGHTS}
+    for name in args.sets:
+        photos = sets[name]
+        calibration = learn([verified[other] for other in LEARNED if other != name])
+        print(f"{name}: {len(photos.benchmark.queries)} queries, calibrated without it: {calibration.weights}")
+        shown = False
+        for text in args.chains:
+            chain = chain_of(text, calibration, photos)
+            reranker, stages = run(photos, chain, cache)
+            if not shown:
+                print(f"| {name} | none | {line(stages[0])} | |")
+                shown = True
+            ms = " + ".join(
+                "geometry" if stage["stage"] == "geometry" else f"{stage['milliseconds_per_query']:.1f}"
+                for stage in stages[1:]
             )
-        if args.failures:
-            for query, ranking in zip(chosen, verified, strict=True):
-                if not measure(ranking, photos.positives[query], photos.junk[query])[0]:
-                    true = [(h.rank, h.match) for h in ranking if h.id in photos.positives[query]][:1]
-                    print(f"{photos.query_paths[query]}: {photos.paths[ranking[0].id].name} {ranking[0].match}, {true}")
+            print(f"| {name} | {text} | {line(stages[-1])} | {ms} |", flush=True)
+            if text == "geometry":
+                if args.failures:
+                    failures(photos, reranker, 0)
+                if args.open_set:
+                    detection(photos, reranker, chain)
+            if text == "geometry" and args.weights:
+                for weight in WEIGHTS:
+                    after = reweighted(photos, reranker, weight)
+                    by_weight[weight][name] = after["map"]
+                    print(f"  weight {weight}: {line(after)}", flush=True)
     if args.weights:
         for left_out in args.sets:
             others = [name for name in args.sets if name != left_out]
-            best = max(WEIGHTS, key=lambda w: sum(table[w][name] for name in others))
-            print(f"without {left_out} the best weight is {best}: its mAP {100 * table[best][left_out]:.1f}", end=" ")
-            print(f"(without geometry {100 * table[0.0][left_out]:.1f})")
+            best = max(WEIGHTS, key=lambda weight: sum(by_weight[weight][name] for name in others))
+            print(f"without {left_out} the best weight is {best}: its mAP {100 * by_weight[best][left_out]:.1f}")
 
+
+DEFAULT = reseen.load("default")
 
 if __name__ == "__main__":
     main()

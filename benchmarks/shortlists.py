@@ -1,91 +1,105 @@
-"""Vectors, local features and shortlists of a set, kept in a cache folder. For the re-ranking benchmarks."""
+"""Shortlists of the default descriptor with verified pairs of photos. For the benchmarks of re-ranking."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import argparse
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
-from reseen.descriptor import Recipe, assemble, read_recipe
-from reseen.images import load_photo
-from reseen.projections import create_projection
-from reseen.search.local import LocalFeatures, RootSift
+import reseen
+from reseen.evaluation import Benchmark, Protocol, VectorCache, load_benchmarks
+from reseen.evaluation.rerank import FeatureCache
+from reseen.evaluation.run import Encoded, encode
+from reseen.search.geometry import Verification, verify
+from reseen.search.geometry.probability import Calibration, describe
 
 SETS = ("smvs-dvd", "smvs-landmarks", "paris-sub", "landmarks-web")
+LEARNED = SETS[:3]
+"""Sets with exact truth: what the shipped calibration is learned on."""
+PRIOR = 1 / 50
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    """What every benchmark of re-ranking takes."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--cache", type=Path, help="folder of kept vectors and features (default: RESEEN_CACHE)")
+    parser.add_argument("--sets", nargs="+", default=LEARNED, choices=SETS)
+    parser.add_argument("--step", type=int, default=1, help="every n-th query")
+    return parser
 
 
 @dataclass(frozen=True)
-class PhotoSet:
-    """One set: vectors are whitened and of unit length, features are RootSIFT; truth as row numbers."""
+class Set:
+    """A benchmark, its vectors by the default descriptor, and where its local features are."""
 
-    name: str
-    paths: list[Path]
-    vectors: NDArray[np.float32]
-    features: list[LocalFeatures]
-    query_paths: list[Path]
-    boxes: list[tuple[float, float, float, float] | None]
-    queries: NDArray[np.float32]
-    query_features: list[LocalFeatures]
-    positives: list[set[int]]
-    junk: list[set[int]]
+    benchmark: Benchmark
+    encoded: Encoded
+    local: FeatureCache
+    memory: dict[tuple[int, int], Verification] = field(default_factory=dict)
 
-    def ranking(self, query: int) -> NDArray[np.int64]:
-        """Every row of the database, best first, junk included."""
-        return np.argsort(-(self.vectors @ self.queries[query]), kind="stable")
+    def shortlist(self, query: int, depth: int) -> NDArray[np.int64]:
+        """The first rows for a query, junk included."""
+        scores = self.encoded.database @ self.encoded.queries[query]
+        return np.argsort(-scores, kind="stable")[:depth]
 
-
-def _encode(
-    paths: Sequence[Path], boxes: Sequence[tuple[float, float, float, float] | None], side: int, cache: Path
-) -> tuple[NDArray[np.float32], list[LocalFeatures]]:
-    """Raw R-MAC vectors and features of photos, computed once."""
-    if not cache.is_file():
-        recipe = read_recipe("rmac-lite0").to_dict()
-        recipe["images"]["longest"] = side
-        descriptor = assemble(Recipe.from_dict(recipe), {})
-        vectors = descriptor.encode(paths, boxes=boxes, project=False)
-        sift = RootSift()
-        blobs = []
-        for path in paths:
-            photo = load_photo(path, at_least=sift.side)
-            blobs.append(np.frombuffer(sift.extract(photo.pixels, photo.size).to_bytes(), np.uint8))
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(cache, vectors=vectors, ends=np.cumsum([len(b) for b in blobs]), blobs=np.concatenate(blobs))
-    with np.load(cache, allow_pickle=False) as kept:
-        parts = np.split(kept["blobs"], kept["ends"][:-1])
-        return kept["vectors"], [LocalFeatures.from_bytes(part.tobytes()) for part in parts]
+    def verified(self, query: int, rows: Sequence[int]) -> list[Verification]:
+        """A query against photos of the database; each pair is verified once."""
+        asked = self.benchmark.queries[query]
+        new = [row for row in rows if (query, row) not in self.memory]
+        features, *theirs = self.local.read([asked.photo, *(self.benchmark.database[row] for row in new)])
+        for row, found in zip(new, verify(features, theirs, box=asked.box), strict=True):
+            self.memory[query, row] = found
+        return [self.memory[query, row] for row in rows]
 
 
-def read_sets(names: Sequence[str], photos: Path, cache: Path, side: int = 512) -> list[PhotoSet]:
-    """Sets by name; the whitening (PCA, 256 dimensions, half power) is learned on the distractors alone."""
-    unrelated = sorted((photos / "distractors").rglob("*.jpg"))
-    learned, _ = _encode(unrelated, [None] * len(unrelated), side, cache / f"distractors-{side}.npz")
-    whitening = create_projection("pca", dim=256, power=0.5).fit(learned)
-    found = []
+def read_sets(names: Sequence[str], photos: Path, cache: Path | None, step: int = 1) -> Iterator[Set]:
+    """Sets by name, encoded by the default descriptor; only every ``step``-th query."""
+    descriptor = reseen.load("default")
+    kept = VectorCache(cache)
     for name in names:
-        manifest = json.loads((photos / name / "manifest.json").read_text())
-        paths = [photos / name / path for path in manifest["database"]]
-        rows = {path: row for row, path in enumerate(manifest["database"])}
-        queries = manifest["queries"]
-        boxes = [tuple(q["box"]) if q.get("box") else None for q in queries]
-        query_paths = [photos / name / q["image"] for q in queries]
-        raw, features = _encode(paths, [None] * len(paths), side, cache / f"{name}-{side}-database.npz")
-        asked, query_features = _encode(query_paths, boxes, side, cache / f"{name}-{side}-queries.npz")
-        found.append(
-            PhotoSet(
-                name,
-                paths,
-                whitening.transform(raw),
-                features,
-                query_paths,
-                boxes,
-                whitening.transform(asked),
-                query_features,
-                [{rows[p] for p in q["positives"]} for q in queries],
-                [{rows[p] for p in q["junk"] if p in rows} for q in queries],
-            )
-        )
-    return found
+        whole = load_benchmarks(str(photos / name))[0]
+        benchmark = dataclasses.replace(whole, queries=whole.queries[::step])
+        encoded = encode(descriptor, benchmark, Protocol(), kept)
+        yield Set(encoded.benchmark, encoded, FeatureCache(kept))
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Verified pairs, and which show the same thing."""
+
+    pairs: list[Verification]
+    truth: NDArray[np.bool_]
+
+    def weights(self) -> NDArray[np.float64]:
+        """Under which the share of matches is :data:`PRIOR`; they sum to 1."""
+        true = self.truth
+        return np.where(true, PRIOR / max(true.sum(), 1), (1 - PRIOR) / max((~true).sum(), 1))
+
+
+def of_shortlists(photos: Set, depth: int = 50) -> Verified:
+    """The pairs of every query with its shortlist, junk left out."""
+    pairs: list[Verification] = []
+    truth: list[bool] = []
+    for number, query in enumerate(photos.benchmark.queries):
+        rows = [row for row in photos.shortlist(number, depth).tolist() if row not in query.junk]
+        pairs += photos.verified(number, rows)
+        truth += [row in query.positives for row in rows]
+    return Verified(pairs, np.array(truth))
+
+
+def learn(sets: Sequence[Verified]) -> Calibration:
+    """A logistic regression in which every set weighs the same."""
+    names = list(describe(sets[0].pairs[0]))
+    values = np.array([[describe(pair)[name] for name in names] for part in sets for pair in part.pairs])
+    truth = np.concatenate([part.truth for part in sets])
+    weights = np.concatenate([part.weights() for part in sets])
+    model = LogisticRegression(C=1e3, max_iter=10_000, fit_intercept=False)
+    model.fit(values, truth, sample_weight=weights * len(truth) / weights.sum())
+    return Calibration({name: round(float(w), 3) for name, w in zip(names, model.coef_[0], strict=True)}, PRIOR)

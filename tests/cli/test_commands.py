@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -121,6 +122,35 @@ def test_the_page_holds_its_pictures(museum, tmp_path, call):
     assert text.count("data:image/jpeg;base64,") == 6
     assert "bad&lt;b&gt;.jpg" in text and "<b>.jpg" not in text
     assert "http" not in text.replace("http-equiv", "")
+
+
+def test_local_features_from_index_to_page(tmp_path, tiny, call):
+    rng = np.random.default_rng(0)
+    (tmp_path / "p").mkdir()
+    for i in range(4):
+        rough = Image.fromarray(rng.integers(0, 256, (45, 60, 3), np.uint8))
+        rough.resize((480, 360), Image.Resampling.BICUBIC).save(tmp_path / "p" / f"{i}.png")
+    query, page, museum = tmp_path / "visit.png", tmp_path / "hits.html", tmp_path / "m"
+    Image.open(tmp_path / "p" / "2.png").rotate(20, expand=True, fillcolor="beige").save(query)
+    made = ("index", tmp_path / "p", "--to", museum, "--quiet", "--local")
+    assert call(*made, "sift", "--recipe", tiny)[0] == 0
+    assert call(*made, "sift")[0] == 0
+    code, _, err = call(*made, "disk:weights.pth")
+    assert code == 1 and "disk" in err
+    assert json.loads(call("info", museum, "--json")[1])["local"].startswith("sift-640-")
+    code, out, _ = call("search", museum, query, "-k", 2, "--json", "--html", page)
+    first, second = json.loads(out)["hits"]
+    assert code == 0 and first["path"].endswith("2.png")
+    assert first["match"]["probability"] > 0.9 > 0.5 > second["match"]["probability"]
+    assert len(first["match"]["outline"]) == 4 and first["match"]["inliers"] > 30
+    assert page.read_text().count("<line ") > 20
+    code, out, _ = call("search", museum, query, "-k", 1, "--json", "--rerank", "geometry:2:mirror+superglobal")
+    assert code == 0 and len(json.loads(out)["hits"]) == 1
+    assert "match" not in json.loads(call("search", museum, query, "--json", "--rerank", "none")[1])["hits"][0]
+    Image.open(query).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "mirror.png")
+    code, out, _ = call("search", museum, tmp_path / "mirror.png", "-k", 1, "--json", "--rerank", "geometry:mirror")
+    assert json.loads(out)["hits"][0]["match"]["probability"] > 0.9
+    assert json.loads(out)["hits"][0]["path"].endswith("2.png")
 
 
 def test_recipes(call):

@@ -94,7 +94,14 @@ def _extras(runs: list[dict[str, object]]) -> None:
     if rows:
         names = ("recipe", "benchmark", "AUROC", "found at 1 % alarms", "at 5 %", "at 10 %")
         console.table(names, rows, title="queries without a match, by the best score")
-    timed = [run for run in runs if run["milliseconds_per_query"] is not None]
-    if timed:
-        shown = [(run["recipe"], run["benchmark"], f"{run['milliseconds_per_query']:.1f}") for run in timed]
-        console.table(("recipe", "benchmark", "re-ranking, ms a query"), shown)
+    staged = []
+    for run in runs:
+        for stage in run["measures"].get("rerank_stages", []):  # type: ignore[attr-defined]
+            low, high = (percent(value) for value in stage["map_interval"])
+            accuracy = percent(stage["precision_at_1"]), f"{percent(stage['map'])} ({low} to {high})"
+            staged.append(
+                (run["recipe"], run["benchmark"], stage["stage"], *accuracy, f"{stage['milliseconds_per_query']:.1f}")
+            )
+    if staged:
+        columns = ("recipe", "benchmark", "after", "precision@1", "mAP", "ms a query")
+        console.table(columns, staged, title="re-ranking, stage by stage")

@@ -4,25 +4,58 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from reseen.descriptor import Descriptor
+from reseen.evaluation import metrics
 from reseen.evaluation.benchmark import Benchmark
-from reseen.evaluation.metrics import Ints
+from reseen.evaluation.metrics import Ints, Positions
 from reseen.evaluation.protocol import Protocol
+from reseen.evaluation.ranking import Reorder, Truth, rank
+from reseen.evaluation.statistics import interval
 from reseen.evaluation.vectors import Digests, VectorCache, Vectors
 from reseen.images import Box, load_photo
 from reseen.search import Hit, Ranking
-from reseen.search.local import LocalFeatures, RootSift
+from reseen.search.local import Extractor, LocalFeatures, RootSift
 from reseen.search.rerank import Chain, Evidence, parse_chain
 
 MAPS_KEPT = 256
 """Feature maps of photos that are kept in memory."""
+
+
+class FeatureCache:
+    """Local features of photos, extracted once and kept beside the vectors of a cache."""
+
+    def __init__(self, cache: VectorCache, extractor: Extractor | None = None) -> None:
+        self.extractor = extractor or RootSift()
+        self.folder = cache.folder.parent / "features" / self.extractor.name.replace(os.sep, "_")
+        self.digests = Digests(cache.folder)
+
+    def read(self, photos: Sequence[Path]) -> list[LocalFeatures]:
+        """The features of each photo, those that are not held extracted in threads."""
+        with self.digests:
+            files = [self.folder / f"{self.digests.of(photo).hex()}.bin" for photo in photos]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(self._one, photos, files))
+
+    def _one(self, photo: Path, file: Path) -> LocalFeatures:
+        if file.is_file():
+            return LocalFeatures.from_bytes(file.read_bytes())
+        loaded = load_photo(photo, at_least=self.extractor.side)
+        found = self.extractor.extract(loaded.pixels, loaded.size)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(".part")
+        part.write_bytes(found.to_bytes())
+        part.rename(file)
+        return found
 
 
 class Reranker:
@@ -37,6 +70,7 @@ class Reranker:
         protocol: the chain's name, the shortlist's depth, and what happens to junk in it.
         queries, database: unit vectors, as they are ranked.
         cache: where local features are kept.
+        chain: instead of the one that the protocol names.
     """
 
     def __init__(
@@ -47,17 +81,17 @@ class Reranker:
         queries: Vectors,
         database: Vectors,
         cache: VectorCache,
+        chain: Chain | None = None,
     ) -> None:
         self.descriptor, self.benchmark, self.protocol = descriptor, benchmark, protocol
         self.queries, self.database = queries, database
-        self.extractor = RootSift()
-        self.folder = cache.folder.parent / "features" / self.extractor.name
-        self.digests = Digests(cache.folder)
-        chain = parse_chain(protocol.rerank or "none", features=True)
+        self.local = FeatureCache(cache)
+        chain = chain or parse_chain(protocol.rerank, features=True)
         if protocol.depth is not None:
             chain = Chain(tuple(dataclasses.replace(stage, depth=protocol.depth) for stage in chain.stages))  # type: ignore[type-var]
         self.chain = chain
-        self.seconds: list[float] = []
+        self.seconds: list[list[float]] = [[] for _ in chain.stages]
+        self.orders: list[dict[int, tuple[Ints, Vectors]]] = [{} for _ in chain.stages]
         self.bytes: list[int] = []
         self.maps_of = functools.lru_cache(MAPS_KEPT)(self._maps)
 
@@ -68,8 +102,11 @@ class Reranker:
 
     @property
     def milliseconds(self) -> float:
-        """Mean time of the stages per query."""
-        return 1000 * float(np.mean(self.seconds)) if self.seconds else float("nan")
+        """Mean time of all stages per query."""
+        return sum(self._milliseconds(stage) for stage in range(len(self.chain.stages)))
+
+    def _milliseconds(self, stage: int) -> float:
+        return 1000 * float(np.mean(self.seconds[stage])) if self.seconds[stage] else float("nan")
 
     @property
     def bytes_per_photo(self) -> float:
@@ -89,24 +126,57 @@ class Reranker:
             Hit(rank, int(row), str(self.benchmark.database[row]), float(value))
             for rank, (row, value) in enumerate(zip(listed, values, strict=True), 1)
         )
-        ranking = Ranking(str(photo), box, hits)
+        found = Ranking(str(photo), box, hits)
         evidence = self._evidence(query, photo, box, listed.tolist())
-        began = time.perf_counter()
-        found = self.chain(ranking, evidence)
-        self.seconds.append(time.perf_counter() - began)
-        order = np.array([hit.id for hit in found], np.int64)
-        shown = np.array([hit.score for hit in found], np.float32)
-        return np.concatenate([order, rows[set_aside]]), np.concatenate([shown, scores[set_aside]])
+        order, shown = rows, scores
+        for number, stage in enumerate(self.chain.stages):
+            began = time.perf_counter()
+            found = stage(found, evidence)
+            self.seconds[number].append(time.perf_counter() - began)
+            order = np.concatenate([np.array([hit.id for hit in found], np.int64), rows[set_aside]])
+            shown = np.concatenate([np.array([hit.score for hit in found], np.float32), scores[set_aside]])
+            self.orders[number][query] = order, shown
+        return order, shown
+
+    def replay(self, stage: int) -> Reorder:
+        """Gives again what stood after a stage of the chain, -1 for before the first."""
+
+        def again(query: int, rows: Ints, scores: Vectors) -> tuple[Ints, Vectors]:
+            return (rows, scores) if stage < 0 else self.orders[stage][query]
+
+        return again
+
+    def stages(self, truth: Truth) -> list[dict[str, Any]]:
+        """Accuracy and time before and after each stage, once every query was re-ranked.
+
+        Queries without a match leave the means, as everywhere.
+        """
+        found = []
+        names = ["none", *(stage.name for stage in self.chain.stages)]
+        for number in range(len(names)):
+            ranked = rank(self.queries, self.database, truth, shortlist=self.depth, reorder=self.replay(number - 1))
+            asked = len(self.benchmark.queries)
+            positions = Positions(ranked.positions.found[:asked], ranked.positions.relevant[:asked])
+            ap = metrics.average_precision(positions)
+            first = metrics.precision_at(positions, 1, self.benchmark.precision_rule)
+            found.append(
+                {
+                    "stage": names[number],
+                    "map": metrics.mean(ap),
+                    "map_interval": list(interval(ap)),
+                    "precision_at_1": metrics.mean(first),
+                    "precision_at_1_interval": list(interval(first)),
+                    "milliseconds_per_query": self._milliseconds(number - 1) if number else 0.0,
+                }
+            )
+        return found
 
     def _evidence(self, query: int, photo: Path, box: Box | None, rows: Sequence[int]) -> Evidence:
         features, query_features = None, None
         if "features" in self.chain.needs:
-            with self.digests:
-                held: dict[int, LocalFeatures | None] = {
-                    row: self._features(self.benchmark.database[row]) for row in rows
-                }
-                query_features = self._features(photo)
-            self.bytes += [len(found.to_bytes()) for found in held.values() if found is not None]
+            query_features, *theirs = self.local.read([photo, *(self.benchmark.database[row] for row in rows)])
+            held = dict(zip(rows, theirs, strict=True))
+            self.bytes += [len(found.to_bytes()) for found in theirs]
 
             def features(wanted: Sequence[int]) -> list[LocalFeatures | None]:
                 return [held[row] for row in wanted]
@@ -122,18 +192,6 @@ class Reranker:
             lambda wanted: [self.maps_of(self.benchmark.database[row], None) for row in wanted],
             self._pool,
         )
-
-    def _features(self, photo: Path) -> LocalFeatures:
-        file = self.folder / f"{self.digests.of(photo).hex()}.bin"
-        if file.is_file():
-            return LocalFeatures.from_bytes(file.read_bytes())
-        loaded = load_photo(photo, at_least=self.extractor.side)
-        found = self.extractor.extract(loaded.pixels, loaded.size)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        part.write_bytes(found.to_bytes())
-        part.rename(file)
-        return found
 
     def _maps(self, photo: Path, box: Box | None) -> Vectors:
         crop = self.protocol.crop(self.descriptor)

@@ -205,7 +205,7 @@ def score(descriptor: Descriptor, encoded: Encoded, protocol: Protocol, cache: V
         precision=precision,
         card=protocol.card(descriptor, benchmark),
         queries=tuple(_per_query(benchmark, positions, ranked, hits, ap, finite, precision)),
-        measures=_measures(benchmark, positions, queries, database) | (_costs(reranker) if reranker else {}),
+        measures=_measures(benchmark, positions, queries, database) | (_costs(reranker, truth) if reranker else {}),
         curve=precision_recall(positions),
         open_set=_open_set(benchmark, ranked, q),
         seconds_per_photo=encoded.seconds_per_photo,
@@ -251,8 +251,12 @@ def _measures(benchmark: Benchmark, positions: Positions, queries: Vectors, data
     return found
 
 
-def _costs(reranker: Reranker) -> dict[str, Any]:
-    return {"rerank_depth": reranker.depth, "rerank_bytes_per_photo": reranker.bytes_per_photo}
+def _costs(reranker: Reranker, truth: Truth) -> dict[str, Any]:
+    return {
+        "rerank_depth": reranker.depth,
+        "rerank_bytes_per_photo": reranker.bytes_per_photo,
+        "rerank_stages": reranker.stages(truth),
+    }
 
 
 def _open_set(benchmark: Benchmark, ranked: Ranked, q: int) -> OpenSet | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
-from reseen.search.geometry import Geometry, verify
+from reseen.search.geometry import Geometry, Verification, verify
 from reseen.search.geometry.probability import Calibration, default_calibration
 from reseen.search.ranking import Hit, Match, Ranking
 from reseen.search.rerank.base import Evidence, RerankError
@@ -38,26 +38,29 @@ class GeometryStage:
 
     def __call__(self, ranking: Ranking, evidence: Evidence) -> Ranking:
         """Each verified hit also gets its :class:`Match`: outline, inliers, probability and lines."""
+        calibration = self.calibration or default_calibration()
+        checked = self.verified(ranking, evidence)
+        hits: list[Hit] = list(ranking.hits)
+        for row, hit in enumerate(hits):
+            found = checked.get(hit.id)
+            if found is None:
+                continue
+            lines = tuple(((a, b), (c, d)) for a, b, c, d in found.lines)
+            match = Match(found.outline, found.inliers, calibration.probability(found), lines)
+            rise = self.weight * min(self.ceiling, _softplus(calibration.log_evidence(found)))
+            hits[row] = replace(hit, score=hit.score + rise, match=match)
+        return ranking.reordered(hits)
+
+    def verified(self, ranking: Ranking, evidence: Evidence) -> dict[int, Verification]:
+        """The first hits that have local features, by id, against the query."""
         if evidence.features is None or evidence.query_features is None:
             raise RerankError("geometry needs local features; index the photos with `--local sift`")
-        top = ranking.hits[: self.depth]
-        found = evidence.features([hit.id for hit in top])
-        held = [(row, features) for row, features in enumerate(found) if features is not None]
-        checked = verify(
-            evidence.query_features, [features for _, features in held], self.settings, ranking.box, self.threads
-        )
-        calibration = self.calibration or default_calibration()
-        hits: list[Hit] = list(ranking.hits)
-        for (row, _), result in zip(held, checked, strict=True):
-            match = Match(
-                result.outline,
-                result.inliers,
-                calibration.probability(result),
-                tuple(((a, b), (c, d)) for a, b, c, d in result.lines),
-            )
-            rise = self.weight * min(self.ceiling, _softplus(calibration.log_evidence(result)))
-            hits[row] = replace(hits[row], score=hits[row].score + rise, match=match)
-        return ranking.reordered(hits)
+        ids = [hit.id for hit in ranking.hits[: self.depth]]
+        held = {
+            photo: features for photo, features in zip(ids, evidence.features(ids), strict=True) if features is not None
+        }
+        found = verify(evidence.query_features, [*held.values()], self.settings, ranking.box, self.threads)
+        return dict(zip(held, found, strict=True))
 
 
 def _softplus(x: float) -> float:
