@@ -108,6 +108,8 @@ def test_labels_from_a_csv(museum, tmp_path, call):
     assert code == 0 and "not in the collection" in err
     labels = {row["label"] for row in json.loads(call("list", museum, "--json")[1])["photos"]}
     assert labels == {None, "irises"}
+    code, _, err = call("index", tmp_path / "photos", "--to", museum, "--labels", table)
+    assert code == 0 and "1 of 2 rows match no photo" in err and "none.png" in err
     table.write_text("path,label\nnone.png,lost\n")
     assert call("label", museum, table)[0] == 1
 

@@ -56,6 +56,11 @@ def register(app: typer.Typer) -> None:
                 console.note(f"damaged: {damage}; going on from version {collection.version}")
         with progress("indexing", quiet=quiet or as_json) as step:
             report = collection.add(*photos, labels=named, label_from_folder=label_from_folder, progress=step)
+        nameless = sorted(set(named or ()) - {row.name for row in collection.photos()})
+        if nameless:
+            console.note(
+                f"{labels}: {len(nameless)} of {len(named or ())} rows match no photo of {folder}, first {nameless[0]}"
+            )
         if as_json:
             console.emit(report.to_json())
         elif not quiet:

@@ -249,11 +249,13 @@ def test_cdvs_lists_that_name_a_pair_as_both_are_refused(tmp_path, shoot):
 def test_clicide_labels_stand_before_the_dash(tmp_path, shoot):
     for name in ("10A-1.jpg", "10A-2.jpg", "3B-1.jpg", "test/10A-q.jpg", "test/99Z-q.jpg", "test/nolabel.jpg"):
         shoot(tmp_path / name)
+    for name in ("wall-1.jpg", "Wall2-1.jpg", "test/wall-q.jpg"):
+        shoot(tmp_path / name)
     (found,) = load_benchmarks(f"clicide:{tmp_path}")
     assert [p.stem for p in found.database] == ["10A-1", "10A-2", "3B-1"]
     assert [names(found, q.positives) for q in found.queries] == [["10A-1", "10A-2"]]
     assert [p.stem for p in found.unmatched] == ["99Z-q"]
-    assert "1 photos have no label" in found.notes[0]
+    assert "1 photos have no label" in found.notes[0] and found.notes[1] == "3 photos of walls are left out"
 
 
 def test_garofou_labels_join_two_parts_of_the_name(tmp_path, shoot):

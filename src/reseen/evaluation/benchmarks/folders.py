@@ -13,6 +13,9 @@ from reseen.evaluation.benchmark import Benchmark, Query, make_benchmark, photos
 PATTERNS = {"clicide": r"^([^-]+)-", "garofou": r"^([^_]+)_([^_]+)_"}
 """How the published code reads the instance from a file's name: its groups, joined."""
 
+WALL = re.compile(r"walls?\d*", re.IGNORECASE)
+"""Labels of photos that show a wall only; the museum paper filters them (Section 4.1.1)."""
+
 QUERY_FOLDERS = ("test", "query", "queries", "q")
 
 
@@ -26,8 +29,8 @@ def load(name: str, folder: Path, *, pattern: str | None = None, partial: bool =
         pattern: regular expression searched in the file's name; its groups, joined, are the label.
         partial: without effect, these sets come without a list.
 
-    Photos whose name does not fit the pattern are left out with a note; queries of labels without references match
-    nothing.
+    Photos whose name does not fit the pattern, and CLICIDE's and GaRoFou's of bare walls, are left out with a note;
+    queries of labels without references match nothing.
     """
     try:
         regex = re.compile(pattern or PATTERNS[name]) if pattern or name in PATTERNS else None
@@ -40,7 +43,9 @@ def load(name: str, folder: Path, *, pattern: str | None = None, partial: bool =
     inside = set(asked)
     references = [path for path in photos_in([folder]) if path not in inside]
     found = {path: label_of(path, regex) for path in references + asked}
-    labels = {path: label for path, label in found.items() if label is not None}
+    known = {path: label for path, label in found.items() if label is not None}
+    filtered = name in PATTERNS
+    labels = {path: label for path, label in known.items() if not (filtered and WALL.fullmatch(label))}
     database = [path for path in references if path in labels]
     of = np.array([labels[path] for path in database])
     queries, unmatched = [], []
@@ -52,8 +57,11 @@ def load(name: str, folder: Path, *, pattern: str | None = None, partial: bool =
             queries.append(Query(path, same, np.zeros(0, np.int64)))
         else:
             unmatched.append(path)
-    without = len(found) - len(labels)
-    notes = (f"{without} photos have no label by {pattern or PATTERNS[name]!r} and are left out",) if without else ()
+    without, walls = len(found) - len(known), len(known) - len(labels)
+    notes: tuple[str, ...] = (
+        (f"{without} photos have no label by {pattern or PATTERNS[name]!r} and are left out",) if without else ()
+    )
+    notes += (f"{walls} photos of walls are left out",) if walls else ()
     listed = [labels[path] for path in database]
     return [make_benchmark(name, folder, database, queries, unmatched=unmatched, labels=listed, notes=notes)]
 
