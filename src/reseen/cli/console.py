@@ -36,10 +36,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str |
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    drawn = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         drawn.add_row(*(Text(one_line("" if cell is None else str(cell)), overflow="fold") for cell in row))
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)
+    if title is not None:
+        console.print(Text(title, style="italic"))
     console.print(drawn)
