@@ -1,8 +1,9 @@
 """Benchmarks, protocols, measures and reports.
 
-The way of an evaluation, file by file: ``benchmarks`` (photos and truth) -> ``vectors`` (extracted once, kept) -> ``expansion``
--> ``ranking`` (-> ``rerank``) -> ``metrics`` and ``open_set`` -> ``run`` with its ``protocol`` card -> ``results``, ``statistics``,
-``compare``, ``report``. ``ablation`` walks it for a grid, with projections learned on ``learning_sets``.
+The way of an evaluation, file by file: ``benchmarks`` (photos and truth) -> ``vectors`` (extracted once, kept) ->
+``expansion`` -> ``ranking`` (-> ``rerank``) -> ``metrics`` and ``open_set`` -> ``run`` with its ``protocol`` card ->
+``results``, ``statistics``, ``compare``, ``report``. ``ablation`` walks it for a grid, with projections learned on
+``learning_sets``.
 """
 
 from reseen.evaluation.benchmark import Benchmark, Query
