@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -118,11 +119,11 @@ def reconstruction(folder: Path) -> TrainingSet:
     return TrainingSet("painted reconstruction", tuple(photos), np.array(models), geometry=geometry)
 
 
-def training_set(photos: Path, runs: Path) -> TrainingSet:
-    """What the recipes learn from."""
+def training_set(photos: Path, runs: Path, virtual: bool = True) -> TrainingSet:
+    """What the recipes learn from; ``virtual`` says whether landmarks match virtual photos of themselves too."""
     return join(
         [
-            class_folders(photos / "landmarks-web" / "db", virtual=True),
+            class_folders(photos / "landmarks-web" / "db", virtual=virtual),
             references(photos / "distractors"),
             references(painted(runs / "paintings")),
         ]
@@ -194,11 +195,13 @@ def train(recipe: Recipe, data: TrainingSet, to: Path) -> Trainer:
 def say(event: Progress) -> None:
     if event.stage == "epoch":
         validation = f", validation mAP {100 * event.validation:.1f}" if event.validation is not None else ""
-        print(f"  epoch {event.epoch}: loss {event.loss:.3f}, {event.active:.0%} active{validation}", flush=True)
+        print(f"  epoch {event.epoch}: loss {event.loss:.3f}, {event.active:.0%} active{validation}", file=sys.stderr)
 
 
-def recipes(photos: Path, runs: Path, names: list[str], settings: Mapping[str, Any], shares: list[float]) -> None:
-    data = training_set(photos, runs)
+def recipes(
+    photos: Path, runs: Path, names: list[str], settings: Mapping[str, Any], shares: list[float], virtual: bool
+) -> None:
+    data = training_set(photos, runs, virtual)
     for name in names:
         recipe = Recipe.from_dict(changed(read_recipe(name).to_dict(), {"training": settings}))
         trainer = train(recipe, data, runs / name)
@@ -307,7 +310,7 @@ def ablation_data(name: str, photos: Path, runs: Path) -> TrainingSet:
     if name == "reconstruction":
         return reconstruction(runs / "reconstruction")
     if name == "all":
-        return paired(training_set(photos, runs), runs / "pairs.npy")
+        return paired(training_set(photos, runs, virtual=False), runs / "pairs.npy")
     return some_clusters(references(photos / "distractors"), int(name))
 
 
@@ -358,6 +361,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=Path("runs"), help="folder of the runs")
     parser.add_argument("--only", nargs="*", default=[], help="recipes, or words of the ablations' titles")
     parser.add_argument("--shares", nargs="*", type=float, default=[], help="of the start, to average with (recipes)")
+    parser.add_argument("--folders-only", action="store_true", help="no virtual photos of the landmarks (recipes)")
     parser.add_argument("--size", type=int, default=128, help="longest side of training photos (ablations)")
     parser.add_argument("--set", type=json.loads, default={}, help="JSON of [training] settings for every run")
     parser.add_argument("--file", type=Path, default=Path("curves.svg"), help="of the curves")
@@ -365,7 +369,8 @@ def main() -> None:
     tune_allocator()
     cv2.setNumThreads(1)
     if arguments.what == "recipes":
-        recipes(arguments.photos, arguments.to, arguments.only or list(RECIPES), arguments.set, arguments.shares)
+        names = arguments.only or list(RECIPES)
+        recipes(arguments.photos, arguments.to, names, arguments.set, arguments.shares, not arguments.folders_only)
     elif arguments.what == "ablations":
         ablations(arguments.photos, arguments.to, arguments.only, arguments.size, arguments.set)
     else:
