@@ -95,6 +95,7 @@ def test_boxes_mean_what_the_protocol_says(cache, make, gallery, box):
         ({"expand": "uniform:3"}, "expansion 'uniform:3' is not"),
         ({"dba": "alpha:3:x"}, "expansion 'alpha:3:x' is not"),
         ({"rerank": "geometri"}, "'geometri' is not known"),
+        ({"depth": 0}, "shortlist of 0 photos"),
     ],
 )
 def test_protocols_that_nobody_knows_are_refused_at_once(settings, message):
@@ -161,6 +162,16 @@ def test_averages_over_instances_need_labels(cache, make, benchmark, form):
         np.testing.assert_allclose([hit["score"] for hit in listed["hits"]], expected, atol=1e-5)
     with pytest.raises(BenchmarkError, match=f"augmentation '{form}' needs a benchmark whose database has labels"):
         evaluate(make(), benchmark, Protocol(dba=form), cache=cache)
+
+
+def test_a_shortlist_is_re_ranked_and_timed(cache, make, benchmark):
+    plain = evaluate(make(), benchmark, cache=cache)
+    run = evaluate(make(), benchmark, Protocol(rerank="superglobal", depth=3), cache=cache)
+    assert run.card["reranking"] == "superglobal" and run.measures["rerank_depth"] == 3
+    assert run.milliseconds_per_query > 0
+    for before, after in zip(plain.queries, run.queries, strict=True):
+        listed = [[hit["path"] for hit in query["hits"]] for query in (before, after)]
+        assert set(listed[0][:3]) == set(listed[1][:3]) and listed[0][3:] == listed[1][3:]
 
 
 def test_measures_of_other_benchmarks(cache, make, benchmark):

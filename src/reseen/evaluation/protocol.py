@@ -53,6 +53,8 @@ class Protocol:
             raise BenchmarkError(f"box rule {self.box!r} is not known; the known ones are {', '.join(BOXES)}")
         if self.junk not in ("kept", "removed"):
             raise BenchmarkError(f"junk {self.junk!r} is neither kept nor removed")
+        if self.depth is not None and self.depth < 1:
+            raise BenchmarkError(f"a shortlist of {self.depth} photos cannot be re-ranked")
         check_forms(self.expand, self.dba)
         parse_chain(self.rerank, features=True)
 
