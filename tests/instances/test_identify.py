@@ -1,13 +1,17 @@
 """Which object is this, or none."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from reseen.collections import Collection
 from reseen.errors import PhotoRejected
 from reseen.instances import Calibration, Gallery, Identifier, identify
 from reseen.instances.calibrate import Point
+from reseen.search.rerank import RerankError
 
 SURE = Calibration("f", 1, 1, -5.0, 10.0, 0.0, 0.5, 1, 1, (Point(0.5, 0.0, 0.0),))
 
@@ -67,3 +71,52 @@ def test_several_photos_and_a_bad_one(collection, tmp_path):
     good = collection.photos()[0].name
     first, second = identify(collection, [str(bad), good])
     assert isinstance(first, PhotoRejected) and second.hits[0].photos[0] == good
+
+
+@pytest.fixture
+def shelf(tmp_path, make):
+    """Four labelled paintings with local features, and one of them seen small before a bright wall."""
+    (tmp_path / "p").mkdir()
+    rng = np.random.default_rng(0)
+    for name in "abcd":
+        rough = Image.fromarray(rng.integers(0, 256, (45, 60, 3), np.uint8))
+        rough.resize((480, 360), Image.Resampling.BICUBIC).save(tmp_path / "p" / f"{name}.png")
+    collection = Collection.create(tmp_path / "c", make(), local="sift")
+    labels = {str(tmp_path / "p" / f"{name}.png"): name for name in "abcd"}
+    collection.add(tmp_path / "p", labels=labels)
+    wall = Image.new("RGB", (640, 480), "gold")
+    wall.paste(Image.open(tmp_path / "p" / "c.png").resize((300, 225)), (40, 200))
+    wall.save(tmp_path / "visit.png")
+    return collection, tmp_path / "visit.png"
+
+
+@pytest.mark.parametrize("references", ["photos", "average", "ranked"])
+def test_geometry_decides_where_there_are_local_features(shelf, references):
+    collection, visit = shelf
+    doubtful = dataclasses.replace(SURE, bias=-12.0)
+    before = Identifier(collection, references=references, calibration=doubtful, rerank="none").identify(visit)
+    after = Identifier(collection, references=references, calibration=doubtful).identify(visit)
+    assert before.no_match
+    assert not after.no_match
+    assert after.hits[0].instance == "c" and after.hits[0].confidence > 0.9
+    old = {hit.instance: hit for hit in before.hits}
+    assert all(hit.confidence == pytest.approx(old[hit.instance].confidence, abs=0.05) for hit in after.hits[1:])
+    assert after.hits[0].score > old["c"].score + 0.2
+
+
+def test_what_is_not_there_stays_no_match_with_geometry(shelf, tmp_path):
+    collection, _ = shelf
+    rng = np.random.default_rng(9)
+    other = Image.fromarray(rng.integers(0, 256, (45, 60, 3), np.uint8)).resize((480, 360), Image.Resampling.BICUBIC)
+    other.save(tmp_path / "other.png")
+    assert (
+        Identifier(collection, calibration=dataclasses.replace(SURE, bias=-12.0))
+        .identify(tmp_path / "other.png")
+        .no_match
+    )
+
+
+def test_reranking_without_local_features(collection):
+    with pytest.raises(RerankError, match="--local sift"):
+        Identifier(collection, rerank="geometry")
+    assert Identifier(collection).depth == 0

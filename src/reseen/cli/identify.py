@@ -33,6 +33,10 @@ def register(app: typer.Typer) -> None:
         references: Annotated[
             str, typer.Option(help="What stands for an instance: photos, average or ranked.")
         ] = "photos",
+        rerank: Annotated[
+            str,
+            typer.Option(help="Look at the most alike photos again, as reseen search does: none, auto, geometry, ..."),
+        ] = "auto",
         threshold: Annotated[
             float | None, typer.Option(min=0, max=1, help="Least confidence of an answer. [default: calibrated]")
         ] = None,
@@ -69,6 +73,7 @@ def register(app: typer.Typer) -> None:
                 calibration=calibration,
                 threshold=threshold,
                 force=force,
+                rerank=rerank,
             )
 
         identifier = identifying()

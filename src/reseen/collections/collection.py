@@ -189,11 +189,30 @@ class Collection:
             PhotoRejected: the query cannot be used. ValueError: k is below 1. RerankError: ``rerank`` is not
             known, or needs local features that this collection does not keep.
         """
-        chain = parse_chain(rerank, features=self.head.local != "none")
+        chain = self._chain(rerank)
         vector = self.encoder.encode([query], boxes=[box])[0]
         name = display(query) if isinstance(query, str | os.PathLike) else "<photo>"
         ranking = self.search_vector(vector, max(k, chain.depth) if k > 0 else k, query=name, box=box)
-        return chain(ranking, self._evidence(query, vector, chain)).top(k) if chain.stages else ranking
+        return self.rerank(ranking, query, vector, rerank).top(k)
+
+    def rerank(self, ranking: Ranking, query: PhotoLike, vector: Vectors, rerank: str = "auto") -> Ranking:
+        """A ranking of :meth:`search_vector`, looked at again by the stages that ``rerank`` names.
+
+        Args:
+            ranking: at least as long as the stages look.
+            query: the photo, whose local features they may need.
+            vector: its vector ``(dim,)``.
+            rerank: see :meth:`search`.
+        """
+        chain = self._chain(rerank)
+        return chain(ranking, self._evidence(query, vector, chain)) if chain.stages else ranking
+
+    def rerank_depth(self, rerank: str) -> int:
+        """How many hits the stages that ``rerank`` names look at; 0 where there are none."""
+        return self._chain(rerank).depth
+
+    def _chain(self, rerank: str) -> Chain:
+        return parse_chain(rerank, features=self.head.local != "none")
 
     def search_vector(
         self, vector: Vectors, k: int = 10, *, query: str = "<vector>", box: Box | None = None

@@ -15,6 +15,7 @@ from reseen.images import Box, PhotoLike, display
 from reseen.instances.calibrate import Calibration, stored
 from reseen.instances.gallery import Gallery, References, Vectors
 from reseen.instances.objects import find_objects
+from reseen.search import Ranking
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class Identifier:
         calibration: instead of the stored one; without either every photo gets an answer.
         threshold: on the confidence, instead of the calibration's.
         force: let one file stand under two labels.
+        rerank: stages that look again at the photos most alike a whole photo or its box (not at the windows of several
+            objects), see ``Collection.search``; ``auto`` is geometry where the collection has local features.
     """
 
     def __init__(
@@ -94,8 +97,11 @@ class Identifier:
         calibration: Calibration | None = None,
         threshold: float | None = None,
         force: bool = False,
+        rerank: str = "auto",
     ) -> None:
         self.collection = collection
+        self.rerank = rerank
+        self.depth = collection.rerank_depth(rerank)
         self.photos = Gallery.of(collection, force=force)
         self.gallery = self.photos.standing(references)
         self.calibration = calibration or stored(collection, self.photos)
@@ -120,8 +126,33 @@ class Identifier:
         name = display(photo) if isinstance(photo, str | os.PathLike) else "<photo>"
         if objects:
             return self._objects(photo, name, box, k)
-        vectors = self.collection.encoder.encode([photo], boxes=[box])
-        return self.identify_vector(vectors[0], k=k, query=name, box=box)
+        vector = self.collection.encoder.encode([photo], boxes=[box])[0]
+        if not self.depth:
+            return self.identify_vector(vector, k=k, query=name, box=box)
+        before = self.collection.search_vector(vector, self.depth, query=name, box=box)
+        return self._reranked(before, self.collection.rerank(before, photo, vector, self.rerank), vector, k)
+
+    def _reranked(self, before: Ranking, after: Ranking, vector: Vectors, k: int) -> Identification:
+        """Each instance rises with its photo that rose most; geometry's evidence for a photo multiplies the odds."""
+        instance = {row.id: int(i) for row, i in zip(self.photos.rows, self.photos.instance, strict=True)}
+        scores, confidence = self.judge(vector[None])
+        old = {hit.id: hit.score for hit in before}
+        rise = np.full(len(self.photos), -np.inf)
+        evidence = np.zeros(len(self.photos))
+        for hit in after:
+            i = instance.get(hit.id)
+            if i is None:
+                continue
+            rise[i] = max(rise[i], hit.score - old[hit.id])
+            if hit.match is not None:
+                evidence[i] = max(evidence[i], hit.match.log_evidence)
+        scores = scores + np.where(np.isfinite(rise), rise, 0)
+        if confidence is not None:
+            odds = np.log(np.clip(confidence, 1e-9, 1)) - np.log1p(-np.clip(confidence, 0, 1 - 1e-9)) + evidence
+            confidence = (1 / (1 + np.exp(-odds))).astype(np.float32)
+        best = np.argsort(-scores[0], kind="stable")[:k]
+        hits = tuple(self._hit(rank, int(i), vector, scores[0], confidence, None) for rank, i in enumerate(best, 1))
+        return Identification(before.query, before.box, self._refused(hits), hits)
 
     def identify_vector(
         self, vector: Vectors, *, k: int = 5, query: str = "<vector>", box: Box | None = None

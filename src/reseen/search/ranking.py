@@ -18,13 +18,15 @@ class Match:
     Attributes:
         outline: corners of the query's object in the hit, in pixels of the hit's upright photo.
         inliers: number of correspondences that agree with the model.
-        probability: calibrated probability of a true match, 0..1.
+        probability: calibrated probability of a true match, 0..1, were one photo of fifty right.
+        log_evidence: log of how many times more likely true matches look so than others.
         lines: correspondences ``((x, y) in the query, (x, y) in the hit)``.
     """
 
     outline: tuple[Point, ...] = ()
     inliers: int = 0
     probability: float | None = None
+    log_evidence: float = 0.0
     lines: tuple[tuple[Point, Point], ...] = field(default=(), repr=False)
 
     def to_json(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class GeometryStage:
     """
 
     depth: int = 50
-    weight: float = 0.1
+    weight: float = 0.05
     ceiling: float = 16.0
     threads: int = 4
     settings: Geometry = field(default_factory=Geometry)
@@ -46,8 +46,9 @@ class GeometryStage:
             if found is None:
                 continue
             lines = tuple(((a, b), (c, d)) for a, b, c, d in found.lines)
-            match = Match(found.outline, found.inliers, calibration.probability(found), lines)
-            rise = self.weight * min(self.ceiling, _softplus(calibration.log_evidence(found)))
+            evidence_for = calibration.log_evidence(found)
+            match = Match(found.outline, found.inliers, calibration.probability(found), evidence_for, lines)
+            rise = self.weight * min(self.ceiling, _softplus(evidence_for))
             hits[row] = replace(hit, score=hit.score + rise, match=match)
         return ranking.reordered(hits)
 
