@@ -2,15 +2,16 @@
 
     python benchmarks/museum.py default adapt im ft siamese regions --photos DATA --to RUN
     python benchmarks/museum.py unknown --photos DATA --to RUN
-    python benchmarks/museum.py table --photos DATA --to RUN
-    python benchmarks/museum.py pictures --photos DATA --to RUN
+    python benchmarks/museum.py objects pictures --photos DATA --to RUN
+    python benchmarks/museum.py table --to RUN
     python benchmarks/museum.py cost
 
 References are the collection, phone photos are only scored on. The first line measures one row of the table each
 (``im`` to ``regions`` train ``museum-lite0``; the stages before them are trained once and kept in RUN). ``unknown``
 takes every second object out of the collection, lets the rest calibrate (and adapt) itself, and asks all photos.
-``table`` prints what RUN holds. ``pictures`` draws failures and heat maps into RUN. ``cost`` measures seconds and
-memory of each stage for 500 and 3,000 reference photos (painted ones), on a few updates: totals are extrapolated.
+``objects`` asks for several objects in one photo. ``pictures`` draws failures and heat maps into RUN. ``table``
+prints what RUN holds. ``cost`` measures seconds and memory of each stage for 500 and 3,000 reference photos (painted
+ones), on a few updates: totals are extrapolated.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from reseen.evaluation.benchmarks import load_benchmarks
 from reseen.evaluation.metrics import average_precision, from_scores, hit_at
 from reseen.evaluation.vectors import VectorCache
 from reseen.heads.instance import InstanceRegions, Siamese
-from reseen.images import load_photo
+from reseen.images import load_photo, resize_to
 from reseen.instances import AdaptSettings, Gallery, Identifier, adapt, calibrate
 from reseen.instances.calibrate import stored
 from reseen.instances.classifier import imagenet_network, instance_network
@@ -75,6 +76,8 @@ COUNTS = (500, 3000)
 """References that ``cost`` is told for."""
 UPDATES = 2
 """Of each stage that ``cost`` measures, with 16 photos or triplets each."""
+PAINTED = 100
+"""Pictures whose crops are the references of ``cost``."""
 FEW = 60
 """References that ``cost`` adapts to."""
 
@@ -251,6 +254,29 @@ def pictures(benchmark: Benchmark, run: Path, photos: int = 4) -> None:
             Image.fromarray(pixels).save(run / f"{benchmark.name}-{number}-{name}.png")
 
 
+def objects(benchmark: Benchmark, run: Path, minutes: float, photos: int = 30) -> None:
+    """Two phone photos of different objects side by side: which objects ``--objects`` names, and where."""
+    identifier = Identifier(adapted(benchmark, run / f"{benchmark.name}-adapted", minutes))
+    number = {Path(row.name): i for row, i in zip(identifier.photos.rows, identifier.photos.instance, strict=True)}
+    order = np.random.default_rng(0).permutation(len(benchmark.queries))
+    right = misplaced = wrong = 0
+    for pair in order[: 2 * photos].reshape(-1, 2):
+        asked = [benchmark.queries[q] for q in pair]
+        names = [identifier.photos.names[number[Path(benchmark.database[q.positives[0]])]] for q in asked]
+        halves = [resize_to(load_photo(q.photo).pixels, 640, 640) for q in asked]
+        answer = identifier.identify(np.concatenate(halves, 1), objects=True)
+        for hit in answer.hits if not answer.no_match else ():
+            assert hit.box is not None
+            side = int((hit.box[0] + hit.box[2]) / 2 > 640)
+            right += hit.instance == names[side]
+            misplaced += hit.instance == names[1 - side]
+            wrong += hit.instance not in names
+    print(
+        f"{benchmark.name}: {photos} pairs of photos, {2 * photos} objects: {right} named with a box in their half, "
+        f"{misplaced} with a box in the other half; {wrong} wrong names"
+    )
+
+
 def _tile(photo: Path, side: int = 180) -> NDArray[np.uint8]:
     pixels = load_photo(photo, at_least=side).pixels
     factor = side / max(pixels.shape[:2])
@@ -261,15 +287,15 @@ def _tile(photo: Path, side: int = 180) -> NDArray[np.uint8]:
 
 
 def painted(folder: Path) -> list[Path]:
-    """Reference photos of painted pictures, six of each, made once."""
+    """Reference photos made once: crops of painted pictures, six of which count as one object."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for i in range(math.ceil(max(COUNTS) / 6)):
-        paths = [folder / f"{i:04d}-{j}.jpg" for j in range(6)]
+    for i in range(PAINTED):
+        paths = [folder / f"{i:04d}-{j:02d}.jpg" for j in range(max(COUNTS) // PAINTED)]
         if not paths[-1].exists():
             pixels = paint(i, longest=480).pixels
             for j, path in enumerate(paths):
-                Image.fromarray(np.ascontiguousarray(pixels[8 * j :, 8 * j :])).save(path, quality=90)
+                Image.fromarray(np.ascontiguousarray(pixels[4 * j :, 4 * j :])).save(path, quality=90)
         files += paths
     return files
 
@@ -375,7 +401,7 @@ def _adapting(files: list[Path], counts: Sequence[int]) -> tuple[dict[str, float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="+", choices=(*ROWS, "unknown", "table", "pictures", "cost"))
+    parser.add_argument("what", nargs="+", choices=(*ROWS, "unknown", "objects", "table", "pictures", "cost"))
     parser.add_argument("--photos", type=Path, default=Path("../shared/data"), help="folder of the development photos")
     parser.add_argument("--to", type=Path, default=Path("runs/museum"), help="folder of the run")
     parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
@@ -392,6 +418,8 @@ def main() -> None:
                 benchmark = load_benchmarks(args.photos / name / "manifest.json")[0]
                 if what == "unknown":
                     unknown(benchmark, args.to, args.minutes)
+                elif what == "objects":
+                    objects(benchmark, args.to, args.minutes)
                 elif what == "pictures":
                     pictures(benchmark, args.to)
                 else:

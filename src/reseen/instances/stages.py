@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -173,19 +174,19 @@ def train_instances(
     im = describe(
         recipe, imagenet.backbone, as_logits(imagenet, grid, ()), suffix="im", side=stages.classifier.sides[0]
     )
-    network = instance_network(_copied(imagenet), len(gallery))
+    network = instance_network(copy.deepcopy(imagenet), len(gallery))
     train_classifier(network, views, stages.classifier, stages.train, tell)
     ft = describe(
         recipe, network.backbone, as_logits(network, grid, gallery.names), suffix="ft", side=stages.classifier.sides[0]
     )
     found: dict[str, Descriptor | None] = {"siamese": None, "regions": None}
     if siamese:
-        backbone = _copied(network).backbone
+        backbone = copy.deepcopy(network.backbone)
         head = Siamese(backbone.channels, grid=grid, dim=int(recipe.head.get("dim", 2048)))
         train_triplets(backbone, head, views, stages.siamese, stages.train, tell)
         found["siamese"] = describe(recipe, backbone, head, suffix="siamese", side=stages.siamese.sides[0])
     if regions:
-        backbone = _copied(network).backbone
+        backbone = copy.deepcopy(network.backbone)
         logits = as_logits(network, grid, gallery.names)
         train_fcn(backbone, logits, views, stages.fcn, stages.train, tell)
         options = {key: value for key, value in recipe.head.items() if key != "kind"}
@@ -198,12 +199,6 @@ def train_instances(
         train_triplets(backbone, region_head, views, stages.regions, stages.train, tell)
         found["regions"] = describe(recipe, backbone, region_head)
     return Trained(im, ft, found["siamese"], found["regions"])
-
-
-def _copied(network: Classifier) -> Classifier:
-    import copy
-
-    return copy.deepcopy(network)
 
 
 def as_logits(network: Classifier, grid: int, labels: Sequence[str]) -> Logits:
