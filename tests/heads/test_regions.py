@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from reseen.heads.regions import extra_regions, level_starts, region_grid, region_max
+from reseen.heads.regions import extra_regions, region_grid, region_max
 from reseen.heads.rmac import RMAC, rmac
 
 RNG = np.random.default_rng(7)
@@ -102,4 +102,12 @@ def test_gradients_of_rmac():
 
 
 def test_levels_that_vanish_are_left_out():
-    assert [side for side, _, _ in level_starts(1, 4, 3)] == [1]
+    grid = region_grid(1, 4, 3)
+    assert len(grid) and (grid[:, 2:] - grid[:, :2] == 1).all()
+
+
+def test_the_whole_map_comes_last():
+    maps = torch.rand(2, 3, 4, 30) - 0.5
+    regions = region_max(maps, 2, whole=True)
+    assert torch.equal(regions[:, :-1], region_max(maps, 2))
+    assert torch.equal(regions[:, -1], maps.amax((2, 3)))

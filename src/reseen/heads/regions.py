@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -11,7 +13,7 @@ from torch import Tensor
 
 from reseen.heads.pooling import hide, shown
 
-Axis = tuple[int, ...]
+Windows = tuple[tuple[int, int], ...]
 
 
 def extra_regions(height: int, width: int) -> int:
@@ -33,84 +35,62 @@ def _overlap_error(short: int, long: int, n: int) -> int:
     return abs(3 * short * (n - 1) - 5 * (long - short)) * (60 // (n - 1))
 
 
-@lru_cache(maxsize=512)
-def level_starts(height: int, width: int, levels: int) -> tuple[tuple[int, Axis, Axis], ...]:
-    """Per level ``(side, starts down, starts across)``; levels whose squares vanish are left out."""
-    short, extra = min(height, width), extra_regions(height, width)
-    found = []
-    for level in range(1, levels + 1):
-        side = 2 * short // (level + 1)
-        if side == 0:
-            continue
-        found.append(
-            (
-                side,
-                _starts(height, side, level + (extra if height > width else 0)),
-                _starts(width, side, level + (extra if width > height else 0)),
-            )
-        )
-    return tuple(found)
-
-
-def _starts(length: int, side: int, count: int) -> Axis:
-    return tuple(i * (length - side) // (count - 1) if count > 1 else 0 for i in range(count))
-
-
 def region_grid(height: int, width: int, levels: int) -> NDArray[np.int64]:
     """The regions of a map as ``(R, 4)`` rows ``x0, y0, x1, y1`` (ends excluded), level by level, row by row.
 
     siaMAC, Section 3.2 (R-MAC of Tolias et al., 2016); a 32 x 24 map has 8, 20, 40, 70 regions at
-    2, 3, 4, 5 levels (REMAP, Table I).
+    2, 3, 4, 5 levels (REMAP, Table I). Levels whose squares vanish are left out.
     """
-    rows = [
-        (x, y, x + side, y + side)
-        for side, down, across in level_starts(height, width, levels)
-        for y in down
-        for x in across
-    ]
+    short, extra = min(height, width), extra_regions(height, width)
+    rows = []
+    for level in range(1, levels + 1):
+        side = 2 * short // (level + 1)
+        if side:
+            down = _starts(height, side, level + (extra if height > width else 0))
+            across = _starts(width, side, level + (extra if width > height else 0))
+            rows += [(x, y, x + side, y + side) for y in down for x in across]
     return np.array(rows, dtype=np.int64).reshape(-1, 4)
 
 
-def region_max(maps: Tensor, levels: int, valid: Tensor | None = None) -> Tensor:
-    """Maximum of every region: maps ``(B, C, H, W)`` -> ``(B, R, C)``, in the order of :func:`region_grid`.
+def _starts(length: int, side: int, count: int) -> list[int]:
+    return [i * (length - side) // (count - 1) if count > 1 else 0 for i in range(count)]
 
-    The maxima over windows of 1, 2, 4, ... rows are taken once; a window of any side is the maximum of two
-    of them, so all the regions of all levels cost a few passes over the map. Regions with no valid cell
-    give 0.
+
+def region_max(maps: Tensor, levels: int, valid: Tensor | None = None, *, whole: bool = False) -> Tensor:
+    """Maximum of every region: maps ``(B, C, H, W)`` -> ``(B, R (+ 1), C)``, in the order of :func:`region_grid`.
+
+    A region is a window of rows and a window of columns: all windows of rows are pooled in one pass over the map, then
+    all windows of columns of what is left. Regions with no valid cell give 0. ``whole`` adds the whole map at the end.
     """
     x = hide(maps, valid).permute(0, 2, 3, 1)  # (B, H, W, C): whole cells are moved and compared
-    height, width = x.shape[1], x.shape[2]
-    starts = level_starts(height, width, levels)
-    if not starts:
+    down, across, chosen = _windows(x.shape[1], x.shape[2], levels, whole)
+    if not chosen:
         return maps.new_zeros(maps.shape[0], 0, maps.shape[1])
-    tables = _doubling(x, max(side for side, _, _ in starts), dim=1)
-    pooled = []
-    for side, down, across in starts:
-        rows = _window_max(tables, side, down, dim=1)
-        cells = _window_max(_doubling(rows, side, dim=2), side, across, dim=2)
-        pooled.append(cells.flatten(1, 2))
-    regions = torch.cat(pooled, 1)
+    parts = torch.split(x, 1) if x.device.type == "cpu" else (x,)  # the map of one photo stays in a core's cache
+    cells = torch.cat([_window_max(_window_max(part, down, 1), across, 2) for part in parts]).flatten(1, 2)
+    regions = cells.index_select(1, torch.tensor(chosen, device=maps.device))
     return regions if valid is None else shown(regions)
 
 
-def _doubling(x: Tensor, side: int, dim: int) -> list[Tensor]:
-    """``tables[k]`` holds at i the maximum of ``x[i : i + 2^k]`` along ``dim``, for every 2^k <= side."""
-    tables = [x]
-    step = 1
-    while 2 * step <= side:
-        last = tables[-1]
-        n = last.shape[dim] - step
-        tables.append(torch.maximum(last.narrow(dim, 0, n), last.narrow(dim, step, n)))
-        step *= 2
-    return tables
+@lru_cache(maxsize=512)
+def _windows(height: int, width: int, levels: int, whole: bool) -> tuple[Windows, Windows, tuple[int, ...]]:
+    """The distinct windows of rows and of columns, and each region's number among all their pairs."""
+    regions = [*region_grid(height, width, levels).tolist(), *([(0, 0, width, height)] if whole else [])]
+    down = sorted({(y0, y1) for _, y0, _, y1 in regions})
+    across = sorted({(x0, x1) for x0, _, x1, _ in regions})
+    chosen = [down.index((y0, y1)) * len(across) + across.index((x0, x1)) for x0, y0, x1, y1 in regions]
+    return tuple(down), tuple(across), tuple(chosen)
 
 
-def _window_max(tables: list[Tensor], side: int, starts: Axis, dim: int) -> Tensor:
-    """Maxima of the windows of ``side`` cells at ``starts`` along ``dim``: of two overlapping tables."""
-    k = side.bit_length() - 1
-    table = tables[k]
-    first = torch.tensor(starts, device=table.device)
-    left = table.index_select(dim, first)
-    if side == 1 << k:
-        return left
-    return torch.maximum(left, table.index_select(dim, first + (side - (1 << k))))
+def _window_max(x: Tensor, windows: Windows, dim: int) -> Tensor:
+    """Maxima over windows ``[start, end)`` along ``dim``, stacked in its place.
+
+    ``x`` is read once: a window is the maximum of the stretches between two of the windows' edges.
+    """
+    edges = sorted({edge for window in windows for edge in window})
+    stretches = _maxima(x, list(itertools.pairwise(edges)), dim)
+    return _maxima(stretches, [(edges.index(start), edges.index(end)) for start, end in windows], dim)
+
+
+def _maxima(x: Tensor, spans: Sequence[tuple[int, int]], dim: int) -> Tensor:
+    return torch.stack([x.narrow(dim, start, end - start).amax(dim) for start, end in spans], dim)

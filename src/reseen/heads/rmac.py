@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from reseen.errors import RecipeError
 from reseen.heads.base import Head, l2, register
-from reseen.heads.pooling import Signed, mac
+from reseen.heads.pooling import Signed
 from reseen.heads.regions import region_max
 
 
@@ -25,12 +24,8 @@ def rmac_regions(
 
     ``whole`` adds the MAC of the whole map as a last region, as the published R-MAC code does.
     """
-    regions = region_max(maps, levels, valid)
-    if signed == "clamp":
-        regions = regions.clamp_min(0)
-    if whole:
-        regions = torch.cat([regions, mac(maps, valid, signed=signed)[:, None]], 1)
-    return l2(regions)
+    regions = region_max(maps, levels, valid, whole=whole)
+    return l2(regions.clamp_min(0) if signed == "clamp" else regions)
 
 
 def rmac(
