@@ -35,7 +35,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py demo
 
 test: $(VENV)/.dev lint
-	$(BIN)/pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto  # a process per core: more threads would wait for one another
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests benchmarks examples
