@@ -35,7 +35,8 @@ def register(app: typer.Typer) -> None:
             str,
             typer.Option(
                 help="Look at the first hits again: none, auto, or geometry, superglobal, diffusion, reciprocal, "
-                "expansion joined with +. auto is geometry where the collection was indexed with --local sift."
+                "expansion joined with +; geometry:mirror, geometry:upright, and a number of hits as in geometry:100. "
+                "auto is geometry+superglobal where the collection was indexed with --local sift, else none."
             ),
         ] = "auto",
         k: Annotated[int, typer.Option("-k", min=1, help="Hits per query.")] = 10,

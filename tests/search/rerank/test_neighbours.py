@@ -196,7 +196,8 @@ def test_chains_that_make_no_sense(text, message):
 def test_names_and_what_chains_need():
     assert parse_chain("none", features=False).name == "none"
     assert parse_chain("auto", features=False).name == "none"
-    assert parse_chain("auto", features=True).needs == {"features"}
+    auto = parse_chain("auto", features=True)
+    assert (auto.name, auto.needs) == ("geometry+superglobal", {"features"})
     chain = parse_chain("geometry+expansion+superglobal", features=True)
     assert (chain.name, chain.depth) == ("geometry+expansion+superglobal", 100)
     with pytest.raises(RerankError, match="--local sift"):

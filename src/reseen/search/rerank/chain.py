@@ -22,6 +22,8 @@ STAGES: dict[str, Callable[[], Stage]] = {
 }
 """Every stage by its name in ``--rerank``."""
 
+AUTO = "geometry+superglobal"
+"""What ``auto`` stands for where the photos have local features."""
 GEOMETRY_OPTIONS = ("mirror", "upright")
 """Options of ``geometry`` beside its depth."""
 
@@ -59,7 +61,7 @@ def parse_chain(text: str, *, features: bool) -> Chain:
 
     A stage is its name and, after colons, the number of hits that it looks at, or an option of geometry:
     ``geometry:100:mirror`` also finds what a mirror shows, ``geometry:upright`` refuses objects that are turned.
-    ``auto`` is ``geometry`` where the photos have local features, else nothing (``docs/reranking.md`` has the
+    ``auto`` is :data:`AUTO` where the photos have local features, else nothing (``docs/reranking.md`` has the
     measurements).
 
     Args:
@@ -70,7 +72,7 @@ def parse_chain(text: str, *, features: bool) -> Chain:
         RerankError: a name is not known or comes twice, or ``expansion`` does not follow ``geometry``.
     """
     if text == "auto":
-        text = "geometry" if features else "none"
+        text = AUTO if features else "none"
     if text == "none":
         return Chain()
     parts = text.split("+")
