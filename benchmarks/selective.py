@@ -2,6 +2,7 @@
 
     python benchmarks/selective.py masks --photos DATA --cache CACHE [--picture masks.png]      (Figures 1 and 2)
     python benchmarks/selective.py grid  --photos DATA --cache CACHE [--dim 1088] [--sets SET ...] (Table 3)
+    python benchmarks/selective.py weights --photos DATA --cache CACHE [--dim 1088]             (why Table 3 is so)
     python benchmarks/selective.py sweep power|dimension|layer|size --photos DATA --cache CACHE --to FOLDER
                                                                              (Figures 3, 4 and 5, Table 5)
     python benchmarks/selective.py time  --photos DATA --cache CACHE                            (Figure 6)
@@ -203,8 +204,8 @@ def masks(lab: Lab, arguments: argparse.Namespace) -> None:
     try:
         tapped(arguments.vgg16, 1024, ("pool5",))
         sources.append((MapCache(lab.cache, arguments.vgg16, 1024, ("pool5",)), "pool5", "clamp"))
-    except WeightsMissing as error:
-        print(f"# the paper's own network is left out: {error}")
+    except WeightsMissing:
+        print("# the paper's own network is left out: VGG16's weights are not on this machine (--vgg16 FILE)")
     kept_rows: dict[str, list[object]] = {}
     pair_rows: dict[str, list[object]] = {}
     for cache, layer, signed in sources:
@@ -275,6 +276,29 @@ def grid(lab: Lab, arguments: argparse.Namespace) -> None:
         for m in MASKS[:-1]
     }
     table("mask for none, democratic (95 % interval)", gains, sets)
+
+
+def weights(lab: Lab, arguments: argparse.Namespace) -> None:
+    """Why democratic aggregation pays or not: how unequal its weights are within a photo (standard deviation / mean).
+
+    Equal weights are sum aggregation.
+    """
+    database, _ = scored(lab.photos, "paris-sub", QUERIES)
+    photos = spread(database.photos, arguments.count)
+    part = Part("paris-sub-weights", photos, (None,) * len(photos))
+    rows: dict[str, list[object]] = {}
+    for embedding, (d, k) in TABLE2[arguments.dim].items():
+        rows[embedding] = []
+        for mask in ("max", "none"):
+            setting = Setting(embedding, mask, d, k)
+            head = lab.head(setting)
+            found = []
+            with torch.inference_mode():
+                for maps, _ in lab.features(part, setting):
+                    found.append(democratic_weights(head.embedding(head.pca(head.local_features([maps])[0])))[0])
+            rows[embedding].append(f"{np.mean([(w.std() / w.mean()).item() for w in found]):.2f}")
+    print(f"{len(photos)} photos of paris-sub, {arguments.dim} dimensions, {lab.network} network")
+    table("spread of democratic weights", rows, ("max", "none"))
 
 
 def change(before: NDArray[np.float64], after: NDArray[np.float64]) -> str:
@@ -459,7 +483,7 @@ def best_of(work: Callable[[], object], times: int = 5) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(required=True)
-    for name, verb in (("masks", masks), ("grid", grid), ("sweep", sweep), ("time", timing)):
+    for name, verb in (("masks", masks), ("grid", grid), ("weights", weights), ("sweep", sweep), ("time", timing)):
         sub = verbs.add_parser(name, help=verb.__doc__)
         sub.set_defaults(verb=verb)
         if verb is sweep:
@@ -469,14 +493,14 @@ def main() -> None:
         sub.add_argument("--photos", type=Path, required=True, help="folder of the development photos")
         sub.add_argument("--cache", type=Path, required=True, help="folder for maps and results")
         sub.add_argument("--network", choices=("bundled", "default"), default="bundled", help="Lite0's weights")
-        if verb in (masks, timing):
+        if verb in (masks, weights, timing):
             sub.add_argument("--count", type=int, default=100, help="photos")
         if verb is masks:
             sub.add_argument("--vgg16", default="hub", help="VGG16's weights: hub, or a file")
             sub.add_argument("--picture", type=Path, help="file for a picture of the masks over some photos")
         if verb in (grid, sweep):
             sub.add_argument("--sets", nargs="+", choices=SCORED, default=SCORED)
-        if verb is grid:
+        if verb in (grid, weights):
             sub.add_argument("--dim", type=int, choices=TABLE2, default=4224, help="dimensions of every embedding")
         if verb in (grid, timing):
             sub.add_argument("--layer", choices=LITE0, default="head")

@@ -39,8 +39,8 @@ def max_mask(maps: Tensor, valid: Tensor | None = None, *, signed: Signed = "cla
 def sift_points(pixels: NDArray[np.uint8], contrast: float = 0.008) -> NDArray[np.float32]:
     """SIFT keypoints of ``uint8 (H, W, 3)`` pixels as rows ``x, y``: ``(n, 2)``, n may be 0.
 
-    ``contrast`` is the detector's threshold. The paper's detector (VLFeat's) has none but finds fewer small
-    keypoints; this value keeps about as many cells as there, three in four at 1024 px.
+    ``contrast`` is the detector's threshold. The paper's detector is VLFeat's; this value keeps about as many cells as
+    it does, 69 % on landmarks at 1024 px where the paper has 75 %. SIFT's own 0.04 keeps 44 %.
     """
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     detector = cv2.SIFT.create(contrastThreshold=contrast)
