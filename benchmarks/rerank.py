@@ -34,6 +34,7 @@ CHAINS = (
     "diffusion",
     "reciprocal",
     "geometry",
+    "geometry:100",
     "geometry+superglobal",
     "geometry+expansion",
     "geometry+diffusion",

@@ -89,3 +89,13 @@ def test_the_page_draws_region_and_lines(gallery, visit, tmp_path):
     assert f'<polygon points="{x:.1f},{y:.1f} ' in text
     write_page(tmp_path / "plain.html", [gallery.search(visit, k=3, rerank="none")])
     assert "<line " not in (tmp_path / "plain.html").read_text()
+
+
+def test_localisation_computes_maps_again(gallery, visit, tmp_path):
+    plain = {hit.id: hit.score for hit in gallery.search(visit, k=9, rerank="none")}
+    found = gallery.search(visit, k=9, rerank="localise:4")
+    assert {hit.id for hit in found} == set(plain)
+    assert any(hit.score > plain[hit.id] for hit in found)
+    assert sum(hit.score != plain[hit.id] for hit in found) <= 4
+    boxed = gallery.search(visit, box=(50, 230, 330, 450), k=9, rerank="localise")
+    assert len(boxed) == 9

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from reseen.collections.snapshot import Snapshot, open_snapshot
 from reseen.collections.storage import Head, head_versions
 from reseen.collections.table import Ids, Row, Vectors
 from reseen.collections.writing import Progress, Writer
-from reseen.errors import CollectionError, FingerprintMismatch
+from reseen.errors import CollectionError, FingerprintMismatch, PhotoRejected
 from reseen.images import Box, PhotoLike, display, load_photo, walk
 from reseen.search import Hit, Ranking
 from reseen.search.exact import ExactIndex
@@ -205,7 +206,7 @@ class Collection:
             rerank: see :meth:`search`.
         """
         chain = self._chain(rerank)
-        return chain(ranking, self._evidence(query, vector, chain)) if chain.stages else ranking
+        return chain(ranking, self._evidence(query, ranking.box, vector, chain)) if chain.stages else ranking
 
     def rerank_depth(self, rerank: str) -> int:
         """How many hits the stages that ``rerank`` names look at; 0 where there are none."""
@@ -230,7 +231,7 @@ class Collection:
         ids, vectors = self._snapshot.vectors
         return ExactIndex(vectors, ids)
 
-    def _evidence(self, query: PhotoLike, vector: Vectors, chain: Chain) -> Evidence:
+    def _evidence(self, query: PhotoLike, box: Box | None, vector: Vectors, chain: Chain) -> Evidence:
         """What the stages of a chain may look at."""
         ids, stored = self._snapshot.vectors
         rows = {int(photo): row for row, photo in enumerate(ids)}
@@ -238,16 +239,37 @@ class Collection:
         def vectors(wanted: Sequence[int]) -> Vectors:
             return np.asarray(stored[[rows[photo] for photo in wanted]])
 
-        if "features" not in chain.needs:
-            return Evidence(vector, vectors)
-        local = extractor(self.head.local)
-        shown = load_photo(query, at_least=local.side)
-
         def features(wanted: Sequence[int]) -> list[LocalFeatures | None]:
             kept = self.features(wanted)
             return [LocalFeatures.from_bytes(kept[photo]) if photo in kept else None for photo in wanted]
 
-        return Evidence(vector, vectors, local.extract(shown.pixels, shown.size), features)
+        evidence = Evidence(vector, vectors)
+        if "features" in chain.needs:
+            local = extractor(self.head.local)
+            shown = load_photo(query, at_least=local.side)
+            evidence = replace(evidence, features=features, query_features=local.extract(shown.pixels, shown.size))
+        if "maps" in chain.needs:
+            from reseen.descriptor.parts import photo_map, pool_parts
+
+            encoder: Any = self.encoder
+            evidence = replace(
+                evidence,
+                query_map=photo_map(encoder, query, box),
+                maps=lambda wanted: [self._map(photo) for photo in wanted],
+                pool=partial(pool_parts, encoder),
+            )
+        return evidence
+
+    def _map(self, photo: int) -> Vectors | None:
+        """A photo's feature map, computed again from its file; None for uploads, and where the file is gone."""
+        from reseen.descriptor.parts import photo_map
+
+        encoder: Any = self.encoder
+        path = self._snapshot.rows[photo].path
+        try:
+            return photo_map(encoder, os.fsdecode(path)) if path else None
+        except PhotoRejected:
+            return None
 
     def add(
         self,

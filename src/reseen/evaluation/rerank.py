@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from reseen.descriptor import Descriptor
+from reseen.descriptor.parts import photo_map, pool_parts
 from reseen.evaluation import metrics
 from reseen.evaluation.benchmark import Benchmark
 from reseen.evaluation.metrics import Ints, Positions
@@ -190,19 +190,8 @@ class Reranker:
             features,
             self._maps(photo, box),
             lambda wanted: [self.maps_of(self.benchmark.database[row], None) for row in wanted],
-            self._pool,
+            functools.partial(pool_parts, self.descriptor),
         )
 
     def _maps(self, photo: Path, box: Box | None) -> Vectors:
-        crop = self.protocol.crop(self.descriptor)
-        item = next(iter(self.descriptor.maps([photo], [box], crop=crop)))
-        if item.rejected is not None:
-            raise item.rejected
-        return np.asarray(item.maps[0].numpy(), np.float32)
-
-    def _pool(self, maps: Vectors, parts: Sequence[tuple[int, int, int, int]]) -> Vectors:
-        with torch.inference_mode():
-            head = self.descriptor.head.cpu().eval()
-            whole = torch.from_numpy(maps)[None]
-            raw = [head([whole[..., y0:y1, x0:x1]]).numpy()[0] for x0, y0, x1, y1 in parts]
-        return self.descriptor.project(np.stack(raw))
+        return photo_map(self.descriptor, photo, box, crop=self.protocol.crop(self.descriptor))

@@ -145,7 +145,7 @@ class LocaliseStage:
         """Hits without a map keep their score, as do those whose box is less alike than the whole photo."""
         if evidence.maps is None or evidence.query_map is None or evidence.pool is None:
             raise RerankError(
-                "localise needs feature maps, which collections do not keep; give them to Evidence in Python"
+                "localise needs feature maps: of the query, of the photos, and a pool of their parts"
             )
         top = ranking.hits[: self.depth]
         query = mac(evidence.query_map)
