@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from reseen.errors import NotFitted
 from reseen.heads.regions import extra_regions, region_grid, region_max
-from reseen.heads.rmac import RMAC, rmac
+from reseen.heads.rmac import RMAC, SHRINKAGE, rmac
+from reseen.projections import PCA
 
 RNG = np.random.default_rng(7)
 ODD_SIZES = [(int(h), int(w)) for h, w in RNG.integers(3, 48, (36, 2))] + [(10, 18), (61, 25), (2, 9), (1, 1)]
@@ -111,3 +113,23 @@ def test_the_whole_map_comes_last():
     regions = region_max(maps, 2, whole=True)
     assert torch.equal(regions[:, :-1], region_max(maps, 2))
     assert torch.equal(regions[:, -1], maps.amax((2, 3)))
+
+
+def test_regions_are_whitened_by_what_fit_learns():
+    stream = [([torch.rand(2, 6, 9, 12) ** 3], None) for _ in range(12)]
+    head = RMAC([6], levels=2, local=4)
+    assert not head.fitted and RMAC([6]).fitted
+    assert head.fit(iter(stream)).fitted
+    rows = torch.cat([head.regions(maps).flatten(0, 1) for maps, _ in stream]).numpy()
+    whitening = PCA(dim=4, shrinkage=SHRINKAGE).fit(rows)
+    (maps, _) = stream[0]
+    regions = head.regions(maps)
+    expected = whitening.transform(regions.flatten(0, 1).numpy()).reshape(2, -1, 4).sum(1)
+    found = head(maps).detach().numpy()
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-3)  # up to the signs of the axes
+    again = RMAC([6], levels=2, local=4)
+    again.load_state_dict(head.state_dict())
+    assert again.fitted and torch.equal(again(maps), head(maps))
+    with pytest.raises(NotFitted, match="no photo could be used"):
+        RMAC([6], local=4).fit(iter([]))

@@ -36,7 +36,8 @@ def describe(name: str) -> dict[str, Any]:
 
 def _learns(recipe: Recipe) -> bool:
     steps = [create_projection(s["kind"], **{k: v for k, v in s.items() if k != "kind"}) for s in recipe.projection]
-    return recipe.head["kind"] == "selective" or any(not step.fitted for step in steps)
+    head = recipe.head["kind"] in ("selective", "fisher", "netvlad") or recipe.head.get("local")
+    return bool(head) or any(not step.fitted for step in steps)
 
 
 def _dim(recipe: Recipe) -> int | None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 
+import torch
 from torch import Tensor, nn
 
-from reseen.errors import RecipeError
+from reseen.errors import NotFitted, RecipeError
 from reseen.heads.base import Head, l2, register
 from reseen.heads.pooling import Signed
 from reseen.heads.regions import region_max
+from reseen.heads.selective.local import principal_axes
+
+SHRINKAGE = 1e-3
+"""Of the whitening of regions: finite with fewer regions than dimensions."""
 
 
 def rmac_regions(
@@ -44,11 +50,12 @@ def rmac(
 class RMAC(Head):
     """R-MAC; with ``local`` each region passes a shift and a matrix to ``local`` dimensions before the sum.
 
-    That layer is PCA whitening per region when it is learned from region vectors (siaMAC, Section 5.2), and
-    trainable (the deep image retrieval baseline of REMAP and of the museum paper).
+    :meth:`fit` makes that layer the PCA whitening of region vectors (siaMAC, Section 5.2). It is trainable (the deep
+    image retrieval baseline of REMAP and of the museum paper).
     """
 
     kind = "rmac"
+    learned: Tensor
 
     def __init__(
         self,
@@ -65,12 +72,40 @@ class RMAC(Head):
             raise RecipeError(f"head 'rmac' reads one layer, not {len(self.channels)}")
         self.levels, self.whole, self.signed = levels, whole, signed
         self.local = nn.Linear(self.channels[0], local) if local else None
+        if local:
+            self.register_buffer("learned", torch.tensor(False))
         self._add_fc()
 
     @property
     def raw_dim(self) -> int:
         """``local`` when it is set, else the layer's channels."""
         return self.local.out_features if self.local is not None else self.channels[0]
+
+    @property
+    def fitted(self) -> bool:
+        """Whether ``local`` has been learned, where there is one."""
+        return self.local is None or bool(self.learned)
+
+    def fit(self, maps: Iterable[tuple[Sequence[Tensor], Tensor | None]], *, seed: int = 0) -> RMAC:
+        """Make ``local`` the PCA whitening of all region vectors, taken block by block (siaMAC, Section 5.2).
+
+        Raises:
+            NotFitted: there are no maps.
+        """
+        if self.local is None:
+            return self
+        blocks = (self.regions(layers, valid).flatten(0, 1).float().cpu() for layers, valid in maps)
+        first = next(blocks, None)
+        if first is None:
+            raise NotFitted("no photo could be used to learn the whitening of regions from")
+        mean, values, axes = principal_axes(itertools.chain([first], blocks))
+        shrunk = (1 - SHRINKAGE) * values + SHRINKAGE * values.mean()
+        matrix = (axes / shrunk.clamp_min(1e-12).sqrt()[:, None])[: self.local.out_features]
+        with torch.no_grad():
+            self.local.weight.copy_(matrix)
+            self.local.bias.copy_(-matrix @ mean)
+            self.learned.fill_(True)
+        return self
 
     def regions(self, maps: Sequence[Tensor], valid: Tensor | None = None) -> Tensor:
         """Region vectors before :attr:`local`: ``(B, R, C)``, unit length."""

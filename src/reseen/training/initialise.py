@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from reseen.errors import TrainingError
 from reseen.heads.regions import extra_regions
 from reseen.heads.remap import REMAP, landscape
-from reseen.heads.rmac import RMAC
 from reseen.mining.divergence import kl_weights
 from reseen.projections import create_projection
 from reseen.training.datasets import TrainingSet
@@ -23,17 +22,14 @@ from reseen.training.views import View, ViewReader
 SHRINKAGE = 1e-3
 """Of the PCA whitening that a layer starts from: finite with fewer photos than dimensions."""
 
-REGIONS = 100_000
-"""Region vectors that the whitening of regions is learned from, at most."""
-
 
 def initialise(
     network: Network, data: TrainingSet, settings: TrainingSettings, reader: ViewReader, *, new: bool
 ) -> None:
-    """Fit the head's codebooks; when the network is ``new`` also start its weights and linear layers.
+    """Fit what the head learns by itself; when the network is ``new`` also start its weights and linear layers.
 
-    Everything is learned from at most ``fit_photos`` photos of the training set: codebooks, then REMAP's KL
-    weights from the training pairs, then the PCA whitening that the head's layers start as.
+    Everything is learned from at most ``fit_photos`` photos of the training set: codebooks or the whitening of regions,
+    then REMAP's KL weights from the training pairs, then the PCA whitening that the head's linear layer starts as.
     """
     chosen = np.random.default_rng((settings.seed, 5)).permutation(len(data.photos))[: settings.fit_photos]
     views = [View(i, "mild" if data.virtual[i] else "plain") for i in np.sort(chosen).tolist()]
@@ -44,12 +40,6 @@ def initialise(
         return
     if isinstance(head, REMAP) and head.weighting == "kl":
         head.set_alpha(measured_weights(network, data, settings, reader))
-    if isinstance(head, RMAC) and head.local is not None:
-        regions = np.concatenate(
-            [head.regions(maps).flatten(0, 1).float().cpu().numpy() for _, maps in _maps(network, reader, views)]
-        )
-        random = np.random.default_rng((settings.seed, 6))
-        start_as_whitening(head.local, regions[random.permutation(len(regions))[:REGIONS]])
     if head.fc is not None:
         start_as_whitening(head.fc, np.concatenate([pooled(head, m) for _, m in _maps(network, reader, views)]))
 
