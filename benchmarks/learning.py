@@ -24,7 +24,6 @@ import argparse
 import csv
 import json
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -286,23 +285,23 @@ def ablations(photos: Path, runs: Path, only: list[str], size: int, settings: Ma
         if only and not any(name in table for name in only):
             continue
         print(f"\n{table}\n")
-        print("| run | seconds | set | start, mAP | trained, mAP | difference from the first row |")
-        print("|---|---|---|---|---|---|", flush=True)
+        print("| run, mAP at the start → trained; from the first row | " + " | ".join(SCORED) + " |")
+        print("|---|" + "---|" * len(SCORED), flush=True)
         first: Scores = {}
         for label, row in rows.items():
             data = ablation_data(row.data, photos, runs)
             recipe = small(row, size, settings)
-            started = time.monotonic()
             trainer = train(recipe, data, runs / f"{row.recipe}-{label}".replace(" ", "-").replace(",", ""))
-            seconds = time.monotonic() - started
             start = trainer.result(1.0)
             if start.fingerprint not in starts:
                 starts[start.fingerprint] = score(start, photos)
             before, after = starts[start.fingerprint], score(trainer.result(0.0), photos)
+            cells = [label]
             for name in SCORED:
-                against = difference(first[name][0], after[name][0]) if first else ""
-                old, new = 100 * np.nanmean(before[name][0]), 100 * np.nanmean(after[name][0])
-                print(f"| {label} | {seconds:.0f} | {name} | {old:.1f} | {new:.1f} | {against} |", flush=True)
+                old, new = (100 * np.nanmean(scores[name][0]) for scores in (before, after))
+                against = f"; {difference(first[name][0], after[name][0])}" if first else ""
+                cells.append(f"{old:.1f} → {new:.1f}{against}")
+            print(f"| {' | '.join(cells)} |", flush=True)
             first = first or after
 
 
