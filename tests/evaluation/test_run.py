@@ -194,6 +194,14 @@ def test_queries_without_positives_have_no_value_and_leave_the_mean(cache, make,
     assert run["map"] == pytest.approx(np.mean([query["ap"] for query in run["per_query"][1:]]))
 
 
+def test_vectors_that_are_no_numbers_are_refused(cache, make, benchmark):
+    broken = make(projection=[{"kind": "pca", "dim": 3, "shrinkage": 0.1}])
+    broken.projection.fit(make().encode(list(benchmark.database)))
+    broken.projection.matrix_[1, 2] = np.nan
+    with pytest.raises(BenchmarkError, match="gallery: vector 0 holds values that are not finite"):
+        evaluate(broken, benchmark, cache=cache)
+
+
 def test_the_precision_recall_curve_by_hand():
     # relevant at junk-free ranks 0 and 3: precision 1 up to recall 1/2, then 2/4
     found = from_rankings([[0, 2, 3, 1]], [[0, 1]], None, database=4)

@@ -306,6 +306,7 @@ class Digests:
         self.connection.execute(
             "create table if not exists digests (path blob primary key, size integer, changed integer, digest blob)"
         )
+        self.committed = time.monotonic()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -327,6 +328,9 @@ class Digests:
         self.connection.execute(
             "insert or replace into digests values (?, ?, ?, ?)", (path, status.st_size, status.st_mtime_ns, digest)
         )
+        if time.monotonic() - self.committed > 1:  # other processes wait for a long transaction
+            self.connection.commit()
+            self.committed = time.monotonic()
         return digest
 
 
