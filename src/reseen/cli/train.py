@@ -40,7 +40,9 @@ def train(
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the recipe's training, e.g. views.longest=320."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change a setting of the recipe's training, e.g. views.longest=320."
+        ),
     ] = None,
     weights: Annotated[str | None, typer.Option(help="Instead of the recipe's backbone weights.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU when there is one.")] = "auto",
