@@ -116,7 +116,7 @@ def main() -> None:
         results = [point.to_json() for point in points]
         (arguments.to / "ablation.json").write_text(json.dumps({"runs": results}) + "\n", encoding="utf-8")
         (arguments.to / "ablation.csv").write_text(ablation.to_csv(results), encoding="utf-8")
-        plain = [point for point in points if (point.expand, point.dba) == ("none", "none")]
+        plain = [p for p in points if p.expand == p.dba == "none" and p.projection not in ("lw", "lda")]
         (arguments.to / "ablation.svg").write_text(ablation.draw(plain), encoding="utf-8")
 
 

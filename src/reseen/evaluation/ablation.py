@@ -94,8 +94,16 @@ class Point:
     @property
     def name(self) -> str:
         """One name for the whole place."""
-        more = [f"{what} {form}" for what, form in (("expand", self.expand), ("dba", self.dba)) if form != "none"]
-        return " | ".join([self.recipe, self.projection, str(self.dim), *more])
+        return " | ".join([self.recipe, self.projection, str(self.dim), *self._expansions])
+
+    @property
+    def label(self) -> str:
+        """Its name but for the dimensions."""
+        return " | ".join([self.recipe, self.projection, *self._expansions])
+
+    @property
+    def _expansions(self) -> list[str]:
+        return [f"{what} {form}" for what, form in (("expand", self.expand), ("dba", self.dba)) if form != "none"]
 
 
 def parse_projection(form: str) -> Projection:
@@ -203,26 +211,30 @@ def to_csv(results: Sequence[Result]) -> str:
 
 
 def draw(points: Sequence[Point]) -> str:
-    """An SVG of mAP by dimensions, with a panel per benchmark and a line per recipe, projection and expansion."""
+    """An SVG of mAP by dimensions, a panel per benchmark and a line per recipe, projection and expansion."""
     benchmarks = list(dict.fromkeys(point.run.benchmark for point in points))
-    drawn = figure(4.2 * len(benchmarks), 4.2)
+    recipes = list(dict.fromkeys(point.recipe for point in points))
+    ways = list(dict.fromkeys((point.projection, point.expand, point.dba) for point in points))
+    lines: dict[tuple[str, tuple[str, str, str]], list[Point]] = {}
+    for point in points:
+        lines.setdefault((point.recipe, (point.projection, point.expand, point.dba)), []).append(point)
+    drawn = figure(4.2 * len(benchmarks), 3.6 + 0.17 * -(-len(lines) // 3))
     panels = drawn.subplots(1, len(benchmarks), squeeze=False)[0]
     styles = [f"{marker}{line}" for line in ("-", "--", ":", "-.") for marker in "osd^v"]
+    ticks = sorted({point.dim for point in points})
     for axes, benchmark in zip(panels, benchmarks, strict=True):
-        lines: dict[str, list[tuple[int, float]]] = {}
-        for point in points:
-            if point.run.benchmark == benchmark:
-                label = " | ".join(part for part in point.name.split(" | ") if part != str(point.dim))
-                lines.setdefault(label, []).append((point.dim, 100 * point.run.map))
-        for (label, values), style in zip(lines.items(), itertools.cycle(styles), strict=False):
-            axes.plot(*zip(*sorted(values), strict=True), style, markersize=4, linewidth=1, label=label)
+        for (recipe, way), line in lines.items():
+            mine = sorted((point.dim, 100 * point.run.map) for point in line if point.run.benchmark == benchmark)
+            number = ways.index(way)
+            colour = f"C{(recipes.index(recipe) if len(recipes) > 1 else number) % 10}"
+            label = line[0].label
+            style = styles[number % len(styles)]
+            axes.plot(*zip(*mine, strict=True), style, color=colour, markersize=4, linewidth=1, label=label)
         axes.set(title=benchmark, xlabel="dimensions", ylabel="mAP, per cent", xscale="log")
-        ticks = sorted({point.dim for point in points})
         axes.set_xticks(ticks, [str(dim) for dim in ticks], minor=False)
         axes.minorticks_off()
         axes.grid(alpha=0.3)
-    handles, labels = panels[0].get_legend_handles_labels()
-    drawn.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
+    drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=7)
     return svg(drawn)
 
 
