@@ -11,6 +11,7 @@ import scipy.io
 
 from reseen.errors import BenchmarkError, UntrustedFile
 from reseen.evaluation import load_benchmarks
+from reseen.evaluation.benchmark import check_count
 
 
 def names(benchmark, rows):
@@ -51,6 +52,12 @@ def test_an_incomplete_download_is_said(oxford):
     (oxford / "gt_files_170407" / "all_souls_1_junk.txt").unlink()
     with pytest.raises(BenchmarkError, match="all_souls_1_junk.txt: missing"):
         load_benchmarks(f"oxford5k:{oxford}", partial=True)
+
+
+def test_a_whole_set_has_one_of_its_published_counts():
+    assert check_count("oxford5k", 5062, 5063, 5062) == check_count("oxford5k", 5063, 5063, 5062) == ()
+    with pytest.raises(BenchmarkError, match="5061 photos where oxford5k has 5063"):
+        check_count("oxford5k", 5061, 5063, 5062)
 
 
 def test_paris_from_the_authors_text_files_without_the_damaged_photos(tmp_path, shoot):
@@ -126,6 +133,21 @@ def test_easy_medium_and_hard(revisited):
     assert found[0].queries[0].box == (1, 2, 20, 14)
     (hard,) = load_benchmarks(f"roxford5k-hard:{revisited}", partial=True)
     assert hard.name == "roxford5k-hard"
+
+
+def test_the_matlab_list_gives_the_same_settings(revisited):
+    expected = load_benchmarks(f"roxford5k:{revisited}", partial=True)
+    truth = np.zeros(1, dtype=[("bbx", object), ("easy", object), ("hard", object), ("junk", object)])
+    truth[0] = (np.array([2, 3, 21, 15.0]), np.array([1]), np.array([2, 5]), np.array([3]))  # all count from 1
+    stems = np.array([f"worcester_{n:06d}" for n in range(5)], dtype=object)
+    listed = {"imlist": stems, "qimlist": np.array(["all_souls_000013"], dtype=object), "gnd": truth}
+    scipy.io.savemat(revisited / "gnd_roxford5k.mat", listed)
+    (revisited / "gnd_roxford5k.pkl").unlink()
+    for ours, theirs in zip(load_benchmarks(f"roxford5k:{revisited}", partial=True), expected, strict=True):
+        assert (ours.name, ours.database) == (theirs.name, theirs.database)
+        assert (ours.queries[0].photo, ours.queries[0].box) == (theirs.queries[0].photo, theirs.queries[0].box)
+        assert np.array_equal(ours.queries[0].positives, theirs.queries[0].positives)
+        assert np.array_equal(ours.queries[0].junk, theirs.queries[0].junk)
 
 
 def test_a_pickle_that_runs_code_is_refused_and_runs_nothing(revisited):
