@@ -74,7 +74,7 @@ ROWS = {
 RECIPE = "museum-lite0"
 COUNTS = (500, 3000)
 """References that ``cost`` is told for."""
-UPDATES = 2
+UPDATES = 1
 """Of each stage that ``cost`` measures, with 16 photos or triplets each."""
 PAINTED = 100
 """Pictures whose crops are the references of ``cost``."""
@@ -188,7 +188,7 @@ def unknown(benchmark: Benchmark, run: Path, minutes: float) -> None:
             "unknown": int(strange.sum()),
             "stored": errors(sure, good, strange, identifier.threshold),
             "expected": {"false_accepts": expected.false_accepts, "misses": expected.misses},
-            "curve": [errors(sure, good, strange, t) for t in np.linspace(0, 1, 21).round(3)],
+            "curve": [errors(sure, good, strange, t) for t in np.linspace(0, 1, 11).round(3)],
             "auc": float((sure[~strange & good][:, None] > sure[strange]).mean()),
         }
         (run / f"{benchmark.name}-unknown-{name}.json").write_text(json.dumps(found))
@@ -263,11 +263,12 @@ def objects(benchmark: Benchmark, run: Path, minutes: float, photos: int = 30) -
     for pair in order[: 2 * photos].reshape(-1, 2):
         asked = [benchmark.queries[q] for q in pair]
         names = [identifier.photos.names[number[Path(benchmark.database[q.positives[0]])]] for q in asked]
-        halves = [resize_to(load_photo(q.photo).pixels, 640, 640) for q in asked]
+        halves = [_high(q.photo, 600) for q in asked]
+        middle = halves[0].shape[1]
         answer = identifier.identify(np.concatenate(halves, 1), objects=True)
         for hit in answer.hits if not answer.no_match else ():
             assert hit.box is not None
-            side = int((hit.box[0] + hit.box[2]) / 2 > 640)
+            side = int((hit.box[0] + hit.box[2]) / 2 > middle)
             right += hit.instance == names[side]
             misplaced += hit.instance == names[1 - side]
             wrong += hit.instance not in names
@@ -275,6 +276,11 @@ def objects(benchmark: Benchmark, run: Path, minutes: float, photos: int = 30) -
         f"{benchmark.name}: {photos} pairs of photos, {2 * photos} objects: {right} named with a box in their half, "
         f"{misplaced} with a box in the other half; {wrong} wrong names"
     )
+
+
+def _high(photo: Path, height: int) -> NDArray[np.uint8]:
+    pixels = load_photo(photo, at_least=height).pixels
+    return resize_to(pixels, round(height * pixels.shape[1] / pixels.shape[0]), height)
 
 
 def _tile(photo: Path, side: int = 180) -> NDArray[np.uint8]:

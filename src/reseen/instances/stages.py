@@ -271,11 +271,16 @@ class Views:
         return pixels
 
     def _changed(self, row: int, draw: int, stage: Stage, rng: np.random.Generator) -> Pixels:
+        reference = self._reference(row)
         if rng.random() < stage.virtual:
-            made = self.studio.make(Wish(row, "virtual", draw))
+            short = max(stage.sides)
+            size = (round(4 / 3 * short), short)
+            made = self.studio.make(
+                Wish(row, "virtual", draw, size if reference.shape[1] >= reference.shape[0] else size[::-1])
+            )
             assert made is not None
             return made
-        return augment(self._reference(row), rng, rotation=stage.rotation)
+        return augment(reference, rng, rotation=stage.rotation)
 
 
 def train_classifier(network: Classifier, views: Views, stage: Stage, steps: Sequence[str], watch: Watch) -> Classifier:
