@@ -184,11 +184,10 @@ def changed(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
     return result
 
 
-def train(recipe: Recipe, data: TrainingSet, to: Path) -> Trainer:
-    """A run from its beginning, or from where it was stopped, to its end."""
+def train(recipe: Recipe, data: TrainingSet, to: Path) -> tuple[Trainer, Descriptor]:
+    """A run from its beginning, or from where it was stopped, to its end; and what came out."""
     trainer = Trainer(assemble(recipe, {}, engine="torch", precision="float32"), data, to, progress=say)
-    trainer.run()
-    return trainer
+    return trainer, trainer.run()
 
 
 def say(event: Progress) -> None:
@@ -203,12 +202,12 @@ def recipes(
     data = training_set(photos, runs, virtual)
     for name in names:
         recipe = Recipe.from_dict(changed(read_recipe(name).to_dict(), {"training": settings}))
-        trainer = train(recipe, data, runs / name)
+        trainer, trained = train(recipe, data, runs / name)
         before = score(trainer.result(1.0), photos)
         print("| recipe | start in it | scored on | start, mAP / P@1 | trained | mAP difference | P@1 difference |")
         print("|---|---|---|---|---|---|---|")
         for share in shares or [trainer.settings.average]:
-            after = score(trainer.result(share), photos)
+            after = score(trained if share == trainer.settings.average else trainer.result(share), photos)
             for scored in SCORED:
                 old, new = before[scored], after[scored]
                 print(
@@ -291,11 +290,11 @@ def ablations(photos: Path, runs: Path, only: list[str], size: int, settings: Ma
         for label, row in rows.items():
             data = ablation_data(row.data, photos, runs)
             recipe = small(row, size, settings)
-            trainer = train(recipe, data, runs / f"{row.recipe}-{label}".replace(" ", "-").replace(",", ""))
+            trainer, trained = train(recipe, data, runs / f"{row.recipe}-{label}".replace(" ", "-").replace(",", ""))
             start = trainer.result(1.0)
             if start.fingerprint not in starts:
                 starts[start.fingerprint] = score(start, photos)
-            before, after = starts[start.fingerprint], score(trainer.result(0.0), photos)
+            before, after = starts[start.fingerprint], score(trained, photos)
             cells = [label]
             for name in SCORED:
                 old, new = (100 * np.nanmean(scores[name][0]) for scores in (before, after))
