@@ -24,7 +24,7 @@ from PIL import Image, ImageOps
 
 import reseen
 from reseen.backbones import create_backbone
-from reseen.descriptor.descriptor import Descriptor
+from reseen.descriptor import Descriptor
 from reseen.descriptor.engines import cpu_has_bfloat16, has_openvino
 from reseen.descriptor.recipes import ImageSettings
 from reseen.heads.regions import region_grid

@@ -44,13 +44,13 @@ def tiny_descriptor(head: dict | None = None, projection: list | None = None, **
     backbone = StepsBackbone("tiny", steps, ["b"], {"a": False, "b": False}, IMAGENET_MEAN, IMAGENET_STD)
     options = {k: v for k, v in recipe.head.items() if k != "kind"}
     parts = create_head(recipe.head["kind"], backbone.channels, **options)
-    from reseen.descriptor.descriptor import _projection
+    from reseen.descriptor.loading import unfitted_projection
 
     return Descriptor(
         recipe,
         backbone.eval(),
         parts.eval(),
-        _projection(recipe),
+        unfitted_projection(recipe),
         engine="torch",
         precision="float32",
         device="cpu",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reseen.descriptor.descriptor import Descriptor, assemble
+from reseen.descriptor.descriptor import Descriptor
+from reseen.descriptor.loading import assemble
 from reseen.descriptor.recipes import Recipe
 from reseen.errors import RecipeError
 

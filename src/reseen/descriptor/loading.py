@@ -1,0 +1,111 @@
+"""Descriptors by name, from files and from saved folders."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from reseen.backbones import create_backbone, read_tensors
+from reseen.descriptor.descriptor import Descriptor
+from reseen.descriptor.engines import EngineName, Precision
+from reseen.descriptor.recipes import Recipe, read_recipe, recipe_path
+from reseen.errors import RecipeError, WeightsMissing
+from reseen.heads import create_head
+from reseen.projections import Projection, create_projection
+
+
+def load(
+    name: str | os.PathLike[str],
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
+    device: str | torch.device | None = None,
+) -> Descriptor:
+    """A descriptor by its recipe's name, from a ``.toml`` file, or from a folder that ``save`` wrote.
+
+    Args:
+        name: e.g. ``"default"``; :func:`list_recipes` names them.
+        weights: instead of the recipe's backbone weights: ``hub``, ``random``, or a local file.
+        engine, precision, device: see :class:`Descriptor`.
+
+    Raises:
+        RecipeError: no such recipe or folder, or bad settings. WeightsMissing: it says how to get them.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        try:
+            recipe = Recipe.from_dict(json.loads((folder / "settings.json").read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise RecipeError(f"{folder}: not a saved descriptor (settings.json is missing)") from None
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{folder / 'settings.json'}: damaged ({error})") from None
+        home = folder
+    else:
+        recipe, home = read_recipe(name), recipe_path(name).parent
+    learned = read_tensors(home / recipe.learned) if recipe.learned else {}
+    return assemble(recipe, learned, weights=weights, engine=engine, precision=precision, device=device)
+
+
+def assemble(
+    recipe: Recipe,
+    learned: Mapping[str, Tensor],
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
+    device: str | torch.device | None = None,
+) -> Descriptor:
+    """A descriptor from its settings and learned tensors (``backbone.*``, ``head.*``, ``projection.*``)."""
+    parts: dict[str, dict[str, Tensor]] = {"backbone": {}, "head": {}, "projection": {}}
+    for key, tensor in learned.items():
+        part, _, rest = key.partition(".")
+        if part not in parts:
+            raise RecipeError(f"recipe {recipe.name!r}: unknown tensor {key!r} among the learned ones")
+        parts[part][rest] = tensor.float() if tensor.is_floating_point() and part != "projection" else tensor
+    settings = recipe.backbone
+    own_weights = bool(parts["backbone"]) and weights is None
+    source = None if own_weights else weights if weights is not None else settings.weights
+    if source is None and not own_weights:
+        raise WeightsMissing(f"recipe {recipe.name!r} names no weights; give a local file (--weights FILE)")
+    backbone = create_backbone(settings.name, settings.layers, source, seed=settings.seed)
+    if own_weights:
+        _restore(backbone, parts["backbone"], recipe.name)
+    options = {key: value for key, value in recipe.head.items() if key != "kind"}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        head = create_head(recipe.head["kind"], backbone.channels, **options)
+    if parts["head"]:
+        _restore(head, parts["head"], recipe.name)
+    projection = unfitted_projection(recipe)
+    if projection is not None and parts["projection"]:
+        projection.load_state({key: tensor.numpy() for key, tensor in parts["projection"].items()})
+    return Descriptor(recipe, backbone, head.eval(), projection, engine=engine, precision=precision, device=device)
+
+
+def unfitted_projection(recipe: Recipe) -> Projection | None:
+    """The recipe's projection before anything is learned; None when it has none."""
+    steps = [
+        create_projection(step["kind"], **{key: value for key, value in step.items() if key != "kind"})
+        for step in recipe.projection
+    ]
+    if not steps:
+        return None
+    return steps[0] if len(steps) == 1 else create_projection("chain", steps=steps)
+
+
+def _restore(module: torch.nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    try:
+        result = module.load_state_dict(dict(tensors), strict=False)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()
+        raise RecipeError(f"recipe {name!r}: its weights do not fit its settings ({first})") from None
+    missing = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]
+    if missing or result.unexpected_keys:
+        first = (missing + list(result.unexpected_keys))[0]
+        raise RecipeError(f"recipe {name!r}: its weights do not fit its settings (first at {first!r})")
