@@ -10,7 +10,7 @@ from torch import Tensor
 Aggregation = Literal["sum", "average", "max", "democratic"]
 
 
-def gram(x: Tensor, block: int = 128) -> Tensor:
+def gram(x: Tensor, block: int = 64) -> Tensor:
     """Inner products of features: ``(..., N, D)`` -> ``(..., N, N)``.
 
     On a CPU only the blocks on and below the diagonal are multiplied: up to half of the work is saved.
@@ -45,21 +45,24 @@ def democratic_weights(x: Tensor, valid: Tensor | None = None, *, iterations: in
     :func:`sinkhorn` on the Gram matrix with its negatives set to 0. Features that are not ``valid (B, N)``, and zero
     features, weigh 0.
     """
-    keep = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) if valid is None else valid
-    if x.device.type != "cpu":
-        return sinkhorn(gram(x * keep[..., None]).clamp_min(0), iterations)
-    weights = x.new_zeros(x.shape[:2])
-    for i, kept in enumerate(keep):  # a CPU gains nothing by multiplying the padding
-        weights[i, kept] = sinkhorn(gram(x[i, kept])[None].clamp_min(0), iterations)[0]
-    return weights
+    kept = x if valid is None else x * valid[..., None]
+    return sinkhorn(gram(kept).clamp_min(0), iterations)
 
 
 def aggregate(x: Tensor, kind: Aggregation, valid: Tensor | None = None) -> Tensor:
     """Embedded features ``(B, N, D)`` -> ``(B, D)``; those that are not ``valid (B, N)`` take no part."""
+    if valid is not None and x.device.type == "cpu":  # photo by photo, so that padding is not multiplied
+        return torch.cat([aggregate(_only(photo, keep), kind) for photo, keep in zip(x, valid, strict=True)])
     mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) if valid is None else valid
     if kind == "max":
-        peaks = x.masked_fill(~mask[..., None], -torch.inf).amax(1)
+        peaks = x.masked_fill(~mask[..., None], -torch.inf).amax(1) if x.shape[1] else x.new_zeros(len(x), x.shape[2])
         return torch.where(mask.any(1, keepdim=True), peaks, torch.zeros_like(peaks))
-    weights = democratic_weights(x, mask) if kind == "democratic" else mask.to(x.dtype)
+    weights = democratic_weights(x, valid) if kind == "democratic" else mask.to(x.dtype)
     total = (weights[:, None] @ x)[:, 0]
     return total / mask.sum(1, keepdim=True).clamp_min(1) if kind == "average" else total
+
+
+def _only(x: Tensor, keep: Tensor) -> Tensor:
+    """The rows ``(1, n, D)`` of ``(N, D)`` that are kept; no copy is made when they come first."""
+    n = int(keep.sum())
+    return (x[:n] if bool(keep[:n].all()) else x[keep])[None]
