@@ -10,8 +10,8 @@ References are the collection, phone photos are only scored on. The first line m
 (``im`` to ``regions`` train ``museum-lite0``; the stages before them are trained once and kept in RUN). ``unknown``
 takes every second object out of the collection, lets the rest calibrate (and adapt) itself, and asks all photos.
 ``objects`` asks for several objects in one photo. ``pictures`` draws failures and heat maps into RUN. ``table``
-prints what RUN holds. ``cost`` measures seconds and memory of each stage for 500 and 3,000 reference photos (painted
-ones), on a few updates: totals are extrapolated.
+prints what RUN holds. ``cost`` measures CPU seconds and memory of each stage for 500 and 3,000 reference photos
+(painted ones), on a few updates: totals are extrapolated.
 """
 
 from __future__ import annotations
@@ -307,10 +307,10 @@ def painted(folder: Path) -> list[Path]:
 
 
 def cost(run: Path) -> None:
-    """Seconds and memory of each stage, of adapting, and of one ``identify``."""
+    """CPU seconds (of all threads) and memory of each stage, of adapting, and of one ``identify``."""
     files = painted(run / "painted")
     stages = read_recipe(RECIPE).training["stages"]
-    print("| stage | references | ms a photo | passes | minutes, extrapolated | memory, MiB |")
+    print("| stage | references | CPU ms a photo | passes | CPU minutes, extrapolated | memory, MiB |")
     print("|---|---|---|---|---|---|", flush=True)
     for count in COUNTS:
         total, most = 0.0, 0
@@ -327,7 +327,7 @@ def cost(run: Path) -> None:
         seconds = paces["encode"] * count + paces["try"] * AdaptSettings.held_out + paces["learn"] * virtual + fit
         row = f"{1000 * paces['learn']:.0f} | 1 | {seconds / 60:.1f} | {peak / 2**20:.0f}"
         print(f"| adapt ({virtual} virtual photos) | {count} | {row} |")
-    print(f"\nidentify: {1000 * identify:.0f} ms a photo, with --objects {1000 * objects:.0f} ms")
+    print(f"\nidentify: {1000 * identify:.0f} CPU ms a photo, with --objects {1000 * objects:.0f}")
 
 
 class Some(Views):
@@ -357,13 +357,13 @@ def _stage(files: list[Path], name: str) -> tuple[float, int]:
         channels, (grid, dim) = network.backbone.channels, (recipe.head[key] for key in ("grid", "dim"))
         heads = {"fcn": as_logits(network, grid, labels), "siamese": Siamese(channels, grid=grid, dim=dim)}
         heads["regions"] = InstanceRegions(channels, grid=grid, dim=dim, labels=labels)
-        began = time.perf_counter()
+        began = time.process_time()
         if name == "classifier":
             train_classifier(network, views, stage, stages.train, lambda at: None)
         else:
             train = train_fcn if name == "fcn" else train_triplets
             train(network.backbone, heads[name], views, stage, stages.train, lambda at: None)
-        return (time.perf_counter() - began) / len(views.some)
+        return (time.process_time() - began) / len(views.some)
 
     tune_allocator()
     seconds, _, peak = measured(learning)
@@ -379,7 +379,7 @@ def _adapting(files: list[Path], counts: Sequence[int]) -> tuple[dict[str, float
             made.add(*files)
             events: list[Any] = []
             settings = AdaptSettings(each=1, held_out=len(files))
-            adapt(made, settings=settings, progress=lambda event: events.append((time.perf_counter(), event.stage)))
+            adapt(made, settings=settings, progress=lambda event: events.append((time.process_time(), event.stage)))
             paces = {}
             for stage in ("encode", "try", "learn"):
                 times = [at for at, name in events if name == stage]
@@ -389,16 +389,16 @@ def _adapting(files: list[Path], counts: Sequence[int]) -> tuple[dict[str, float
                 virtual = min(AdaptSettings.most, AdaptSettings.each * count)
                 rows = np.random.default_rng(0).normal(size=(count + virtual, 1280)).astype(np.float32)
                 pairs = np.stack([np.arange(virtual) % count, count + np.arange(virtual)], 1)
-                began = time.perf_counter()
+                began = time.process_time()
                 create_projection("lw", dim=512, shrinkage=0.6).fit(rows, pairs)
-                fits.append(time.perf_counter() - began)
+                fits.append(time.process_time() - began)
             identifier = Identifier(made)
             asked = []
             for objects in (False, True):
-                began = time.perf_counter()
+                began = time.process_time()
                 for file in files[:10]:
                     identifier.identify(file, objects=objects)
-                asked.append((time.perf_counter() - began) / 10)
+                asked.append((time.process_time() - began) / 10)
         return paces, fits, asked[0], asked[1]
 
     found, _, peak = measured(everything)

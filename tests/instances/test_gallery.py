@@ -5,6 +5,7 @@ import pytest
 
 from reseen.errors import CollectionError
 from reseen.instances import Gallery, instance_average, ranked_average
+from reseen.instances.gallery import couples
 
 
 def unit(rng, n, d=8):
@@ -99,3 +100,8 @@ def test_standing_changes_the_references_not_the_instances(museum):
     assert average.scores(average.similarities(gallery.vectors)).argmax(1).tolist() == gallery.instance.tolist()
     assert gallery.standing("photos") is gallery
     assert gallery.standing("ranked").rows == gallery.rows
+
+
+def test_couples_are_pairs_of_one_instance():
+    assert couples(np.array([0, 0, 1, 2, 2, 2])).tolist() == [[0, 1], [3, 4], [3, 5], [4, 5]]
+    assert couples(np.array([0, 1])).shape == (0, 2)
