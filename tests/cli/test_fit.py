@@ -129,3 +129,21 @@ def test_a_network_that_stops_too_early_is_named(tmp_path, paint, call):
     arguments = ("fit", tmp_path / "deep.toml", tmp_path / "photos", "--to", tmp_path / "fitted")
     code, _, err = call(*arguments, "--network", tmp_path / "short.toml")
     assert code == 1 and "reads head, but the network of 'short' ends at blocks.4" in err
+
+
+def test_projections_that_need_pairs_get_them(tmp_path, recipe, paint, call):
+    for i in range(5):
+        paint(tmp_path / "classes" / str(i), 3, start=3 * i)
+    lda = recipe("lda", head={"kind": "gem"}, projection=[{"kind": "lda", "dim": 4, "shrinkage": 0.3}])
+    photos = paint(tmp_path / "more", 2, start=90)
+    (photos[0]).write_bytes(b"")
+    fitted = tmp_path / "fitted"
+    code, out, _ = call(
+        "fit", lda, tmp_path / "more", "--pairs", f"folders:{tmp_path / 'classes'}", "--to", fitted, "--json"
+    )
+    report = json.loads(out)
+    assert code == 0 and report["dim"] == 4 and report["found"] == 17 and report["photos"] == 16
+    assert load(fitted).recipe.source == f"learned on 16 photos of more, folders:{tmp_path.name}/classes"
+    assert call("fit", lda, "--to", tmp_path / "n")[0] == 2
+    code, _, err = call("fit", lda, "--pairs", f"folders:{tmp_path / 'more'}", "--to", tmp_path / "n")
+    assert code == 1 and "no two photos match" in err and len(err.strip().splitlines()) == 1

@@ -14,6 +14,7 @@ from reseen.cli.opening import progress
 if TYPE_CHECKING:
     from reseen.descriptor import Descriptor
     from reseen.errors import PhotoRejected
+    from reseen.evaluation.learning_sets import LearningSet
 
 
 def register(app: typer.Typer) -> None:
@@ -23,8 +24,14 @@ def register(app: typer.Typer) -> None:
 
 def fit(
     recipe: Annotated[str, typer.Argument(help="Recipe, .toml file or saved descriptor.")],
-    photos: Annotated[list[str], typer.Argument(help="Photos and folders of photos to learn from: any, unlabelled.")],
     to: Annotated[Path, typer.Option("--to", help="Folder for the descriptor; used like a recipe's name.")],
+    photos: Annotated[
+        list[str] | None, typer.Argument(help="Photos and folders of photos to learn from: any, unlabelled.")
+    ] = None,
+    pairs: Annotated[
+        list[str] | None,
+        typer.Option(help="Photos with matching pairs, for lw and lda: folders:DIR, virtual:DIR, a benchmark; repeat."),
+    ] = None,
     network: Annotated[
         str | None,
         typer.Option(help="Recipe or saved descriptor whose network is used instead: a fine-tuned one, say."),
@@ -37,7 +44,7 @@ def fit(
     as_json: Annotated[bool, typer.Option("--json", help="Print a report for programs.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
 ) -> None:
-    """Learn a recipe's codebooks and projection from photos.
+    """Learn a recipe's codebooks and projection from photos, or from matching pairs of them.
 
     Nothing is trained by gradients (`reseen train` does that).
 
@@ -47,12 +54,24 @@ def fit(
         raise typer.BadParameter("--network and --weights exclude each other", param_hint="--network")
     if to.exists() and not (to.is_dir() and ((to / "settings.json").is_file() or not any(to.iterdir()))):
         raise typer.BadParameter(f"{to} holds something else; name a new folder", param_hint="--to")
-    descriptor = opened(recipe, network, weights)
-    chosen, found = sample(photos, most, seed)
+    if not photos and not pairs:
+        raise typer.BadParameter("name photos to learn from, or --pairs", param_hint="PHOTOS")
+    descriptor = opened(recipe, network, weights, paired=bool(pairs))
+    unpaired, found = sample(photos, most, seed) if photos else ([], 0)
+    material = matching(pairs or [])
+    chosen = [*map(str, material.photos), *unpaired]
+    found += len(material.photos)
     refused: dict[int, PhotoRejected] = {}
     with progress("learning", quiet=quiet or as_json) as step:
-        fitted = descriptor.fit(chosen, seed=seed, progress=step, rejected=refused.__setitem__)
-    learned = f"learned on {len(chosen) - len(refused)} photos of {', '.join(Path(path).name for path in photos)}"
+        fitted = descriptor.fit(
+            chosen,
+            material.pairs if len(material.pairs) else None,
+            seed=seed,
+            progress=step,
+            rejected=refused.__setitem__,
+        )
+    sources = [*(Path(path).name for path in photos or []), *([material.name] if material.photos else [])]
+    learned = f"learned on {len(chosen) - len(refused)} photos of {', '.join(sources)}"
     source = "; ".join(filter(None, (fitted.recipe.source, learned)))
     fitted = fitted.replace(recipe=replace(fitted.recipe, source=source))
     fitted.save(to)
@@ -77,7 +96,19 @@ def fit(
         )
 
 
-def opened(recipe: str, network: str | None, weights: str | None) -> Descriptor:
+def matching(specs: list[str]) -> LearningSet:
+    """Photos, whole, and their matching pairs, of all the sets together; BenchmarkError when no two match."""
+    from reseen.errors import BenchmarkError
+    from reseen.evaluation import VectorCache
+    from reseen.evaluation.learning_sets import joined, read_learning_set
+
+    found = joined([read_learning_set(spec, VectorCache()) for spec in specs])
+    if specs and not len(found.pairs):
+        raise BenchmarkError(f"{found.name}: no two photos match; in folders:DIR each class is a folder of DIR")
+    return found
+
+
+def opened(recipe: str, network: str | None, weights: str | None, *, paired: bool) -> Descriptor:
     """The recipe's descriptor, on another's network where one is named; RecipeError when it cannot be fitted."""
     from reseen.descriptor import load
     from reseen.descriptor.borrow import borrow_network
@@ -88,9 +119,12 @@ def opened(recipe: str, network: str | None, weights: str | None) -> Descriptor:
     else:
         descriptor = borrow_network(load(recipe, weights="random").recipe, load(network))
     kinds = [step["kind"] for step in descriptor.recipe.projection]
-    paired = [kind for kind in kinds if kind in ("lw", "lda")]
-    if paired:
-        raise RecipeError(f"{recipe}: its projection {paired[0]!r} learns from matching pairs; use `reseen train`")
+    hungry = [kind for kind in kinds if kind in ("lw", "lda")]
+    if hungry and not paired:
+        raise RecipeError(
+            f"{recipe}: its projection {hungry[0]!r} learns from matching pairs; name some with --pairs, "
+            "or use `reseen train`"
+        )
     if descriptor.head.fitted and not kinds:
         raise RecipeError(f"{recipe}: there is nothing to learn from photos; use it as it is")
     return descriptor
