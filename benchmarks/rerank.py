@@ -34,7 +34,6 @@ CHAINS = (
     "diffusion",
     "reciprocal",
     "geometry",
-    "geometry:100",
     "geometry+superglobal",
     "geometry+expansion",
     "geometry+diffusion",

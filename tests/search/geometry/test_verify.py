@@ -5,7 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
+from reseen.images import load_photo
 from reseen.search.geometry import Geometry, verify
+from reseen.search.geometry.probability import default_calibration
 from reseen.search.local import RootSift
 
 SIFT = RootSift()
@@ -137,3 +139,36 @@ def test_threads_of_other_libraries_come_back():
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda q: verify(q, photos, threads=2), photos))
     assert cv2.getNumThreads() == before
+
+
+def test_two_pages_of_one_typeface_are_not_the_same_page():
+    def page(seed):
+        rng = np.random.default_rng(seed)
+        pixels = np.full((480, 640, 3), 235, np.uint8)
+        for y in range(30 + seed, 470, 24):
+            words = "".join(rng.choice(list("etaoin shrdlu"), 40))
+            cv2.putText(pixels, words, (8, y), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (20, 20, 20), 1, cv2.LINE_AA)
+        return SIFT.extract(pixels)
+
+    same, *others = verify(page(0), [page(seed) for seed in range(5)])
+    assert default_calibration().probability(same) > 0.99
+    assert max(default_calibration().probability(other) for other in others) < 0.5
+
+
+@pytest.mark.photos
+def test_phone_photos_of_covers(photos):
+    import json
+
+    manifest = json.loads((photos / "smvs-dvd" / "manifest.json").read_text())
+
+    def read(name):
+        photo = load_photo(photos / "smvs-dvd" / name, at_least=SIFT.side)
+        return SIFT.extract(photo.pixels, photo.size)
+
+    asked = manifest["queries"][:4]
+    references = [read(query["positives"][0]) for query in asked]
+    for row, query in enumerate(asked):
+        found = verify(read(query["image"]), references)
+        likely = [default_calibration().probability(match) for match in found]
+        assert likely[row] > 0.9
+        assert sum(likely) - likely[row] < 0.2

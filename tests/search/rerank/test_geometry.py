@@ -132,3 +132,15 @@ def test_a_query_without_keypoints_leaves_the_ranking(evidence):
     after = GeometryStage()(ranking(0, 1, 4), blank)
     assert [hit.id for hit in after] == [0, 1, 4]
     assert all(hit.match.inliers == 0 for hit in after)
+
+
+def test_the_same_photo_twice_rises_twice(shelf, evidence):
+    twice = replace(evidence, features=lambda ids: [shelf[4] if i in (1, 4) else shelf[i] for i in ids])
+    after = GeometryStage()(ranking(0, 1, 2, 4), twice)
+    assert [hit.id for hit in after.hits[:2]] == [1, 4]
+    assert after[0].match == after[1].match
+
+
+def test_a_shortlist_longer_than_the_collection(evidence):
+    assert len(GeometryStage(depth=1000)(ranking(0, 1, 4), evidence)) == 3
+    assert len(GeometryStage()(ranking(), evidence)) == 0

@@ -12,13 +12,17 @@ from typing import Any
 
 from reseen.search.geometry.verify import Verification
 
+FEW = 40
+"""Tentative matches below which a pair counts as if it had so many: with hardly any keypoints a few agree by chance."""
+
 
 def describe(found: Verification) -> dict[str, float]:
     """What the logistic regression sees of a pair, by name."""
     return {
         "constant": 1.0,
         "log_votes": math.log1p(found.votes),
-        "log_tentative": math.log1p(found.tentative),
+        "log_tentative": math.log1p(max(found.tentative, FEW)),
+        "explained": found.inliers / max(found.votes, 1),
     }
 
 

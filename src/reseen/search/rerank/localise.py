@@ -144,9 +144,7 @@ class LocaliseStage:
     def __call__(self, ranking: Ranking, evidence: Evidence) -> Ranking:
         """Hits without a map keep their score, as do those whose box is less alike than the whole photo."""
         if evidence.maps is None or evidence.query_map is None or evidence.pool is None:
-            raise RerankError(
-                "localise needs feature maps: of the query, of the photos, and a pool of their parts"
-            )
+            raise RerankError("localise needs feature maps: of the query, of the photos, and a pool of their parts")
         top = ranking.hits[: self.depth]
         query = mac(evidence.query_map)
         aspect = evidence.query_map.shape[2] / evidence.query_map.shape[1]
