@@ -102,7 +102,7 @@ class Lab:
 
             def extract(index: int) -> NDArray[np.uint8]:
                 pixels = prepare(load_photo(part.photos[index]), rule, part.boxes[index])
-                return extractor.extract(pixels).descriptors
+                return extractor.extract(pixels).codes
 
             found = ordered_map(extract, range(len(part.photos)), workers=2)
             np.savez(file, **{str(i): descriptors for i, descriptors in enumerate(found)})

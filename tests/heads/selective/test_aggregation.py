@@ -82,3 +82,11 @@ def test_gradients_reach_the_features_whatever_the_padding(ragged):
     x = x.requires_grad_()
     aggregate(x, "democratic", valid).square().sum().backward()
     assert x.grad.isfinite().all() and (x.grad[valid].abs().sum(-1) > 0).all() and (x.grad[~valid] == 0).all()
+
+
+def test_gradients_of_zero_features_are_finite():
+    x = torch.zeros(1, 3, 4)
+    x[0, 0] = 1
+    x.requires_grad_()
+    aggregate(x, "democratic").square().sum().backward()
+    assert x.grad.isfinite().all()

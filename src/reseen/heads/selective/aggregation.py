@@ -46,7 +46,7 @@ def democratic_weights(x: Tensor, valid: Tensor | None = None, *, iterations: in
     features, weigh 0.
     """
     kept = x if valid is None else x * valid[..., None]
-    return sinkhorn(gram(kept).clamp_min(0), iterations)
+    return sinkhorn(gram(kept).clamp_(min=0), iterations)
 
 
 def aggregate(x: Tensor, kind: Aggregation, valid: Tensor | None = None) -> Tensor:
