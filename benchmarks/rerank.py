@@ -132,7 +132,10 @@ def detection(photos: Set, reranker: Reranker, chain: Chain) -> None:
             others = known & ~np.isin(order, query.positives)
             best.append(shown[known].max())
             right.append(order[known][shown[known].argmax()] in query.positives)
-            none.append(shown[others].max())
+            # where the whole shortlist matches, the first photo behind it is the best stranger
+            behind = np.setdiff1d(np.arange(len(encoded.database)), [*order, *query.positives, *query.junk])
+            strangers = [*shown[others], *(encoded.database[behind] @ encoded.queries[number])]
+            none.append(max(strangers))
         found = open_set(np.array(best), np.array(right), np.array(none))
         rates = ", ".join(f"{100 * v:.1f} at {100 * k:.0f} %" for k, v in found.identified_at.items())
         name = "none" if stage < 0 else chain.stages[stage].name
