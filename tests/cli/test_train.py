@@ -53,7 +53,7 @@ def test_unknown_photos_are_skipped_and_a_run_keeps_its_settings(photos_of_class
     rows = [f"{path.relative_to(photos_of_classes)},{path.parent.name}" for path in photos_of_classes.glob("*/*.jpg")]
     labels = photos_of_classes / "labels.csv"
     labels.write_text("\n".join(["photo,label", *rows, "a/gone.jpg,a"]))
-    small = [*SMALL, "--set", "views.longest=96", "--set", "pairs.inliers=[]", "--set", "project=false"]
+    small = [*SMALL, "--set", "views.longest=96", "--set", "pairs.inliers=[]"]
     command = ["train", "siamac-lite0", "--data", f"labels:{labels}", "--to", str(tmp_path / "run"), *small]
     assert run([*command, "--quiet"]) == 0
     said = capsys.readouterr().err

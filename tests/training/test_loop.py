@@ -209,6 +209,13 @@ def test_the_projection_is_learned_afterwards(tiny, classes, tmp_path):
     assert np.linalg.norm(got.encode([photo])) == pytest.approx(1, abs=1e-5)
 
 
+def test_a_projection_that_would_never_be_learned_is_refused_at_once(tiny, classes, tmp_path):
+    start = tiny(projection=[{"kind": "pca", "dim": 5}], project=False)
+    with pytest.raises(TrainingError, match="project = false"):
+        Trainer(start, class_folders(classes), tmp_path / "run").run()
+    assert not (tmp_path / "run").exists()
+
+
 def test_progress_and_rates_follow_the_schedule(tiny, classes, tmp_path):
     start = tiny(epochs=4, schedule={"kind": "step", "every": 2, "factor": 0.2}, validation=0)
     Trainer(start, class_folders(classes), tmp_path / "run").run()

@@ -112,6 +112,9 @@ class Trainer:
             TrainingError: no pairs, no negatives, other settings than the run in the folder, a loss that is not
                 a number, collapse, out of memory. The last good state stays in the folder.
         """
+        unlearned = self._start.projection is not None and not self._start.projection.fitted
+        if unlearned and not self.settings.project:
+            raise TrainingError(f"{self.recipe.name}: its projection is not learned yet: project = false leaves none")
         self._enter()
         with network_threads(self.threads):
             self._prepare()
