@@ -10,7 +10,6 @@ is both. Prints the tables of docs/results.md.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -112,10 +111,7 @@ def main() -> None:
             by_expansion(points, form)
     gains(points)
     if arguments.to is not None:
-        arguments.to.mkdir(parents=True, exist_ok=True)
-        results = [point.to_json() for point in points]
-        (arguments.to / "ablation.json").write_text(json.dumps({"runs": results}) + "\n", encoding="utf-8")
-        (arguments.to / "ablation.csv").write_text(ablation.to_csv(results), encoding="utf-8")
+        ablation.save(arguments.to, points)
         plain = [p for p in points if p.expand == p.dba == "none" and p.projection not in ("lw", "lda")]
         (arguments.to / "ablation.svg").write_text(ablation.draw(plain), encoding="utf-8")
 

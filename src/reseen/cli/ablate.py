@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -91,15 +90,11 @@ def register(app: typer.Typer) -> None:
                     progress=lambda _, done, total: step(done, total),
                 )
             )
-        results = [point.to_json() for point in points]
         if to is not None:
-            to.mkdir(parents=True, exist_ok=True)
-            (to / "ablation.json").write_text(json.dumps({"runs": results}, allow_nan=False) + "\n", encoding="utf-8")
-            (to / "ablation.csv").write_text(ablation.to_csv(results), encoding="utf-8", newline="")
-            (to / "ablation.svg").write_text(ablation.draw(points), encoding="utf-8")
+            ablation.save(to, points)
             console.note(f"wrote {to / 'ablation.json'}, ablation.csv and ablation.svg")
         if as_json:
-            console.emit({"runs": results})
+            console.emit({"runs": [point.to_json() for point in points]})
             return 0
         for note in dict.fromkeys(note for point in points for note in point.run.card["notes"]):
             console.note(note)

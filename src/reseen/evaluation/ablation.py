@@ -10,10 +10,12 @@ import csv
 import dataclasses
 import io
 import itertools
+import json
 import logging
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -187,6 +189,16 @@ def table(points: Sequence[Point]) -> tuple[list[str], list[list[str]]]:
         listed.append([*place, *cells, *means])
     columns = ["recipe", "projection", "dim", "expand", "dba", *benchmarks]
     return [*columns, "mean mAP"] if len(benchmarks) > 1 else columns, listed
+
+
+def save(folder: Path, points: Sequence[Point]) -> None:
+    """Write ``ablation.json`` (which `reseen compare` reads), ``ablation.csv`` and ``ablation.svg``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    results = [point.to_json() for point in points]
+    text = json.dumps({"runs": results}, allow_nan=False)
+    (folder / "ablation.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "ablation.csv").write_text(to_csv(results), encoding="utf-8", newline="")
+    (folder / "ablation.svg").write_text(draw(points), encoding="utf-8")
 
 
 def to_csv(results: Sequence[Result]) -> str:
