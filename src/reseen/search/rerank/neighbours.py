@@ -106,7 +106,7 @@ def diffuse(
 
 @dataclass(frozen=True)
 class SuperGlobalStage:
-    """:func:`superglobal` of the first ``depth`` hits, which stand under the scores that were there.
+    """:func:`superglobal` of the first ``depth`` hits.
 
     What an earlier stage found stays: each hit's score rises or falls as its refined score does against its similarity.
     """
