@@ -32,11 +32,13 @@ def sinkhorn(products: Tensor, iterations: int = 10) -> Tensor:
     Jegou and Zisserman, 2014, Section 4: the matrix is scaled by ``(column sums)^-1/2`` on both sides, ten times. Rows
     that are zero weigh 0.
     """
+    zero = products.sum(-1) == 0
+    dead = zero.to(products.dtype)
     weights = products.new_ones(products.shape[:2])
     for _ in range(iterations):
-        shares = weights * (products @ weights[..., None])[..., 0]
-        weights = weights * torch.where(shares > 0, shares, torch.inf).rsqrt()
-    return weights
+        sums = (products @ weights[..., None])[..., 0]
+        weights = weights * torch.addcmul(dead, weights, sums).rsqrt()
+    return weights.masked_fill(zero, 0)
 
 
 def democratic_weights(x: Tensor, valid: Tensor | None = None, *, iterations: int = 10) -> Tensor:
