@@ -3,7 +3,7 @@
     python benchmarks/selective.py masks --photos DATA --cache CACHE [--picture masks.png]      (Figures 1 and 2)
     python benchmarks/selective.py grid  --photos DATA --cache CACHE [--dim 1088] [--sets SET ...] (Table 3)
     python benchmarks/selective.py weights --photos DATA --cache CACHE [--dim 1088]             (why Table 3 is so)
-    python benchmarks/selective.py sweep power|dimension|layer|size --photos DATA --cache CACHE --to FOLDER
+    python benchmarks/selective.py sweep FIGURE --photos DATA --cache CACHE --to FOLDER
                                                                              (Figures 3, 4 and 5, Table 5)
     python benchmarks/selective.py time  --photos DATA --cache CACHE                            (Figure 6)
 
@@ -321,14 +321,19 @@ Curves = dict[str, dict[str, list[tuple[str, float]]]]
 
 
 def power(lab: Lab, sets: tuple[str, ...], most: int) -> tuple[Curves, str]:
-    """Figure 3, at 1024 dimensions (d 64, k 18) for conv. features and RootSIFT alike."""
+    """Figure 3, at 1024 dimensions (d 64, k 18)."""
+    return by_exponent(lab, sets, {f"CNN, {mask}": Setting(mask=mask) for mask in MASKS})
+
+
+def power_rootsift(lab: Lab, sets: tuple[str, ...], most: int) -> tuple[Curves, str]:
+    """Figure 3's curve of SIFT: RootSIFT through the same embedding."""
+    return by_exponent(lab, sets, {"RootSIFT": Setting(mask="none", layer=ROOTSIFT)})
+
+
+def by_exponent(lab: Lab, sets: tuple[str, ...], settings: Mapping[str, Setting]) -> tuple[Curves, str]:
     exponents = tuple(round(0.1 * i, 1) for i in range(1, 11))
     curves: Curves = {name: {} for name in sets}
-    rows = {
-        **{f"CNN, {mask}": Setting(mask=mask) for mask in MASKS},
-        "RootSIFT": Setting(mask="none", layer=ROOTSIFT),
-    }
-    for title, setting in rows.items():
+    for title, setting in settings.items():
         found = lab.measure(setting, sets, exponents=exponents)
         for name in sets:
             curves[name][title] = [(str(e), percent(found["democratic", e][name])) for e in exponents]
@@ -372,7 +377,7 @@ def size(lab: Lab, sets: tuple[str, ...], most: int) -> tuple[Curves, str]:
 
 
 SWEEPS: dict[str, Callable[[Lab, tuple[str, ...], int], tuple[Curves, str]]] = {
-    "power": power, "dimension": dimension, "layer": layer, "size": size
+    "power": power, "power-rootsift": power_rootsift, "dimension": dimension, "layer": layer, "size": size
 }  # fmt: skip
 
 
