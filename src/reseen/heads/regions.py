@@ -66,8 +66,7 @@ def region_max(maps: Tensor, levels: int, valid: Tensor | None = None, *, whole:
     down, across, chosen = _windows(x.shape[1], x.shape[2], levels, whole)
     if not chosen:
         return maps.new_zeros(maps.shape[0], 0, maps.shape[1])
-    parts = torch.split(x, 1) if x.device.type == "cpu" else (x,)  # the map of one photo stays in a core's cache
-    cells = torch.cat([_window_max(_window_max(part, down, 1), across, 2) for part in parts]).flatten(1, 2)
+    cells = _window_max(_window_max(x, down, 1), across, 2).flatten(1, 2)
     regions = cells.index_select(1, torch.tensor(chosen, device=maps.device))
     return regions if valid is None else shown(regions)
 
