@@ -9,26 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reseen.cli.main import run
-
 
 @pytest.fixture
 def tiny(tmp_path, make):
     """A saved descriptor that is quick."""
     return str(make().save(tmp_path / "tiny"))
-
-
-@pytest.fixture
-def call(capsys):
-    """Runs a command line in this process; gives (exit code, stdout, stderr)."""
-
-    def go(*arguments):
-        code = run([str(a) for a in arguments])
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return go
 
 
 @pytest.fixture

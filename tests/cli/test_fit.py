@@ -5,7 +5,6 @@ import json
 import pytest
 import tomli_w
 
-from reseen.cli.main import run
 from reseen.descriptor import load
 
 SELECTIVE = {
@@ -14,17 +13,6 @@ SELECTIVE = {
     "head": {"kind": "selective", "d": 8, "k": 20, "sample": 150},
     "projection": [{"kind": "rn"}, {"kind": "power", "exponent": 0.5}],
 }
-
-
-@pytest.fixture
-def call(capsys):
-    def go(*arguments):
-        code = run([str(a) for a in arguments])
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return go
 
 
 @pytest.fixture

@@ -10,21 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reseen.cli.main import run
 from reseen.scenes import paint as paint_picture
-
-
-@pytest.fixture
-def call(capsys):
-    """Runs a command line in this process; gives (exit code, stdout, stderr)."""
-
-    def go(*arguments):
-        code = run([str(a) for a in arguments])
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return go
 
 
 @pytest.fixture
