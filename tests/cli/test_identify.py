@@ -124,19 +124,31 @@ def test_adapt_reports_what_it_did(museum, call):
     assert code == 1 and "nowhere.json" in err
 
 
+STOPPED_WHILE_LEARNING = """
+import os
+from reseen.cli import adapt, main
+
+show = adapt.Line.__call__
+
+def show_and_stop(line, event):
+    show(line, event)
+    if event.stage == "learn" and event.done:
+        os.kill(os.getpid(), {signal})
+
+adapt.Line.__call__ = show_and_stop
+main.main()
+"""
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_adapt_stopped_midway_leaves_the_collection_as_it_was(museum, call, sent):
     before = json.loads(call("info", museum, "--json")[1])
-    command = [sys.executable, "-m", "reseen.cli.main", "adapt", str(museum), "--minutes", "5"]
+    script = STOPPED_WHILE_LEARNING.format(signal=int(sent))
+    command = [sys.executable, "-c", script, "adapt", str(museum), "--minutes", "5"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as running:
-        for line in running.stderr:
-            if "to learn from" in line:
-                break
-        running.send_signal(sent)
-        rest = running.stderr.read()
-        code = running.wait(timeout=60)
-    assert code == (130 if sent == signal.SIGINT else -signal.SIGKILL) and "Traceback" not in rest
+    stopped = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert "to learn from" in stopped.stderr and "Traceback" not in stopped.stderr
+    assert stopped.returncode == (130 if sent == signal.SIGINT else -signal.SIGKILL)
     after = json.loads(call("info", museum, "--json")[1])
     assert (after["version"], after["fingerprint"]) == (before["version"], before["fingerprint"])
     assert call("verify", museum)[0] == 0

@@ -80,7 +80,7 @@ class AdaptSettings:
     """
 
     minutes: float = 10.0
-    each: int = 8
+    each: int = 24
     most: int = 4000
     held_out: int = 200
     shrinkage: float = 0.6
