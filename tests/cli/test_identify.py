@@ -126,14 +126,16 @@ def test_adapt_reports_what_it_did(museum, call):
 
 STOPPED_WHILE_LEARNING = """
 import os
+import signal
 from reseen.cli import adapt, main
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores Ctrl-C
 show = adapt.Line.__call__
 
 def show_and_stop(line, event):
     show(line, event)
     if event.stage == "learn" and event.done:
-        os.kill(os.getpid(), {signal})
+        os.kill(os.getpid(), {sent})
 
 adapt.Line.__call__ = show_and_stop
 main.main()
@@ -143,7 +145,7 @@ main.main()
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_adapt_stopped_midway_leaves_the_collection_as_it_was(museum, call, sent):
     before = json.loads(call("info", museum, "--json")[1])
-    script = STOPPED_WHILE_LEARNING.format(signal=int(sent))
+    script = STOPPED_WHILE_LEARNING.format(sent=int(sent))
     command = [sys.executable, "-c", script, "adapt", str(museum), "--minutes", "5"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     stopped = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
