@@ -89,10 +89,13 @@ def test_signs_are_as_the_layers_say():
 @pytest.mark.photos
 def test_bundled_weights_classify_as_published(photos):
     """The order-mapped tensors are right only if the whole network, classifier included, knows a photo."""
-    import timm
     from PIL import Image
 
+    from reseen.backbones.torchvision_guard import ensure_torchvision
     from reseen.backbones.weights import bundled_lite0
+
+    ensure_torchvision()
+    import timm
 
     net = timm.create_model("tf_efficientnet_lite0").eval()
     bundled_lite0(net)
