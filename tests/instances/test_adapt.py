@@ -20,7 +20,8 @@ QUICK = AdaptSettings(minutes=30, each=2, held_out=12)
 
 def test_reciprocal_ranks_are_of_instances_and_ties_count_against():
     similar = np.array([[0.9, 0.1, 0.8, 0.7], [0.2, 0.2, 0.1, 0.9], [0.5, 0.1, 0.5, 0.2]], np.float32)
-    ranks = reciprocal_ranks(similar, np.array([0, 0, 1, 2]), np.array([1, 2, 0]))
+    gallery = Gallery(("a", "b", "c"), np.eye(4, dtype=np.float32), np.array([0, 0, 1, 2]))
+    ranks = reciprocal_ranks(gallery.scores(similar), np.array([1, 2, 0]))
     assert ranks.tolist() == [1 / 2, 1, 1 / 2]
     assert Score.of(ranks) == (pytest.approx(1 / 3), pytest.approx(2 / 3), 3)
 

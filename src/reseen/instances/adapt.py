@@ -326,7 +326,7 @@ class _Run:
         if self.real:
             asked["real"] = seen.real, np.array([item.instance for item in self.real], np.int64)
         return {
-            name: reciprocal_ranks(descriptor.project(raw) @ references.T, instance, right)
+            name: reciprocal_ranks(self.gallery.scores(descriptor.project(raw) @ references.T), right)
             for name, (raw, right) in asked.items()
         }
 
@@ -365,19 +365,9 @@ def adapted_name(name: str) -> str:
     return f"{name.removesuffix('-adapted')}-adapted"
 
 
-def reciprocal_ranks(similarities: Vectors, instance: Rows, right: Rows) -> Values:
-    """1 / rank of the right instance among all instances: ``(q, n)``, ``(n,)``, ``(q,)`` -> ``(q,)``.
-
-    An instance ranks by its most alike photo; one that ties with the right one counts as before it.
-    """
-    _, numbers = np.unique(instance, return_inverse=True)
-    best = np.full((len(similarities), numbers.max() + 1), -np.inf, np.float32)
-    for column in range(similarities.shape[1]):
-        number = numbers[column]
-        best[:, number] = np.maximum(best[:, number], similarities[:, column])
-    own = numbers[[int(np.flatnonzero(instance == i)[0]) for i in right]]
-    rows = np.arange(len(best))
-    before = (best >= best[rows, own][:, None]).sum(1) - 1
+def reciprocal_ranks(scores: Vectors, right: Rows) -> Values:
+    """1 / rank of the ``right (q,)`` instance by scores ``(q, I)``; one that ties with it counts as before it."""
+    before = (scores >= scores[np.arange(len(scores)), right][:, None]).sum(1) - 1
     return np.asarray(1 / (1 + before), np.float64)
 
 
