@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import os
 import time
+import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -52,9 +53,9 @@ class FeatureCache:
         loaded = load_photo(photo, at_least=self.extractor.side)
         found = self.extractor.extract(loaded.pixels, loaded.size)
         self.folder.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
+        part = file.with_suffix(f".{uuid.uuid4().hex}.part")
         part.write_bytes(found.to_bytes())
-        part.rename(file)
+        part.replace(file)
         return found
 
 
