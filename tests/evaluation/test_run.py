@@ -74,13 +74,17 @@ def test_the_card_says_what_another_person_needs(cache, make, benchmark):
     assert shown["notes"] == "none"
 
 
-@pytest.mark.parametrize("box", ["relative", "tight", "activations", "whole"])
+@pytest.mark.parametrize("box", ["relative", "tight", "padded", "activations", "whole"])
 def test_boxes_mean_what_the_protocol_says(cache, make, gallery, box):
     (benchmark,) = load_benchmarks(gallery(boxes=True))
-    run = evaluate(make(), benchmark, Protocol(box=box), cache=cache)
-    vectors = make().encode(list(benchmark.database))
+    network = {"name": "alexnet", "layers": ["conv5"], "weights": "random"}  # its receptive field is known
+    descriptor = make(backbone=network) if box == "padded" else make()
+    run = evaluate(descriptor, benchmark, Protocol(box=box), cache=cache)
+    vectors = descriptor.encode(list(benchmark.database))
     boxes = None if box == "whole" else [query.box for query in benchmark.queries]
-    stream = make().stream([query.photo for query in benchmark.queries], boxes, crop=None if box == "whole" else box)
+    stream = descriptor.stream(
+        [query.photo for query in benchmark.queries], boxes, crop=None if box == "whole" else box
+    )
     for query, item in zip(run.queries, stream, strict=True):
         expected = np.sort(vectors @ item.vector)[::-1]
         np.testing.assert_allclose([hit["score"] for hit in query["hits"]], expected, atol=1e-5)
