@@ -38,8 +38,8 @@ test: $(VENV)/.dev lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto  # a process per core: more threads would wait for one another
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff check src tests benchmarks examples
-	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/ruff check src tests tools research benchmarks examples
+	$(BIN)/ruff format --check src tests tools research benchmarks examples
 	$(BIN)/mypy
 
 docs: $(VENV)/.dev

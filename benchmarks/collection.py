@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from reseen.collections import Collection, Row
-from reseen.collections.storage import write_head
+from reseen.collections.manifest import write_head
 from reseen.collections.table import Table, as_arrow, checksum
 
 

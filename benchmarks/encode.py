@@ -25,8 +25,8 @@ from PIL import Image, ImageOps
 import reseen
 from reseen.backbones import create_backbone
 from reseen.descriptor import Descriptor
-from reseen.descriptor.engines import cpu_has_bfloat16, has_openvino
 from reseen.descriptor.recipes import ImageSettings
+from reseen.descriptor.runtime.engines import cpu_has_bfloat16, has_openvino
 from reseen.heads.regions import region_grid
 from reseen.heads.rmac import rmac
 from reseen.images import walk
@@ -107,7 +107,7 @@ def speed(arguments: argparse.Namespace) -> None:
 
 def shares(photos: list[str], side: int) -> None:
     """Milliseconds a photo of decoding, network and pooling, one after the other."""
-    from reseen.descriptor.engines import make_engine
+    from reseen.descriptor.runtime.engines import make_engine
     from reseen.images import Longest, load_photo, prepare
 
     engine = make_engine(create_backbone("efficientnet-lite0", ["head"], "bundled"))
@@ -129,7 +129,7 @@ def shares(photos: list[str], side: int) -> None:
 
 def pooling(arguments: argparse.Namespace) -> None:
     """R-MAC's pooling of maps of 1024 x 768 photos: all regions at once against the loop, photo by photo."""
-    from reseen.descriptor.allocator import tune_allocator
+    from reseen.descriptor.runtime.allocator import tune_allocator
 
     del arguments
     maps = torch.rand(8, 1280, 24, 32)

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from peak import alone, measured
 
-from reseen.projections import Pairs, create_projection
+from reseen.projections import create_projection
+from reseen.types import Pairs
 
 KINDS = {"pca": {}, "lw": {}, "lw (paper)": {"form": "paper"}, "lda": {}}
 STEP = 10_000

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from peak import alone, measured
 
-from reseen.evaluation import metrics
-from reseen.evaluation.ranking import Truth, rank
+from reseen.evaluation.measures import metrics
+from reseen.evaluation.measures.ranking import Truth, rank
 
 Vectors = NDArray[np.float32]
 Values = NDArray[np.float64]

@@ -107,8 +107,8 @@ def test_a_changed_head_is_not_believed(indexed):
 
 
 def test_an_empty_manifest_of_the_table_falls_back(indexed, pixels):
-    number = 2**64 - 1 - indexed.head.table_version
-    manifest = indexed.folder / indexed.head.table / "_versions" / f"{number}.manifest"
+    number = 2**64 - 1 - indexed.manifest.table_version
+    manifest = indexed.folder / indexed.manifest.table / "_versions" / f"{number}.manifest"
     manifest.write_bytes(b"")
     collection = Collection.open(indexed.folder, pixels)
     assert len(collection) == 10 and collection.damage
@@ -118,13 +118,13 @@ def test_an_empty_manifest_of_the_table_falls_back(indexed, pixels):
 
 
 def test_damage_is_named(indexed):
-    data = sorted((indexed.folder / indexed.head.table / "data").iterdir(), key=lambda p: p.stat().st_mtime)[-1]
+    data = sorted((indexed.folder / indexed.manifest.table / "data").iterdir(), key=lambda p: p.stat().st_mtime)[-1]
     content = bytearray(data.read_bytes())
     content[100:140] = bytes(40)
     data.write_bytes(content)
     problems = Collection.open(indexed.folder).verify()
     assert problems and any("vector" in p or "reading" in p for p in problems)
-    (indexed.folder / indexed.head.descriptor / "settings.json").write_text("{ }")
+    (indexed.folder / indexed.manifest.descriptor / "settings.json").write_text("{ }")
     assert any("settings.json: is missing or was changed" in p for p in Collection.open(indexed.folder).verify())
 
 
@@ -132,7 +132,7 @@ def test_a_half_deleted_folder_says_what_is_missing(indexed):
     shutil.rmtree(indexed.folder / "descriptors")
     with pytest.raises(CollectionDamaged, match=r"no good version is left.*is missing"):
         Collection.open(indexed.folder)
-    shutil.rmtree(indexed.folder / indexed.head.table)
+    shutil.rmtree(indexed.folder / indexed.manifest.table)
     with pytest.raises(CollectionDamaged, match="no good version"):
         Collection.open(indexed.folder)
 

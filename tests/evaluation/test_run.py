@@ -10,7 +10,7 @@ import pytest
 
 from reseen.errors import BenchmarkError, ReseenError
 from reseen.evaluation import Protocol, evaluate, load_benchmarks
-from reseen.evaluation.metrics import from_rankings
+from reseen.evaluation.measures.metrics import from_rankings
 from reseen.evaluation.protocol import card_lines
 from reseen.evaluation.run import Encoded, precision_recall, score
 from reseen.search.expansion import instance_average

@@ -58,7 +58,7 @@ def tiny_descriptor(head: dict | None = None, projection: list | None = None, **
 
 
 @pytest.fixture
-def tiny():
+def tiny_for():
     return tiny_descriptor
 
 

@@ -17,8 +17,8 @@ from reseen.training.views import View, ViewReader
 LANDSCAPE = {"views": {"exact": [64, 48], "virtual": [64, 48]}}
 
 
-def prepared(tiny, classes, head, *, data=None, **training):
-    descriptor = tiny(head=head, **{**LANDSCAPE, **training})
+def prepared(tiny_for, classes, head, *, data=None, **training):
+    descriptor = tiny_for(head=head, **{**LANDSCAPE, **training})
     settings = TrainingSettings.from_table(descriptor.recipe.training)
     data = data or class_folders(classes)
     reader = ViewReader(data, settings.views, settings.views.rule(descriptor.recipe.images.rule))
@@ -37,8 +37,8 @@ def batch(network, reader, numbers):
     return out
 
 
-def test_untrained_remap_is_pooling_and_pca_whitening_exactly(tiny, classes):
-    network, data, reader = prepared(tiny, classes, {"kind": "remap", "fc": 6})
+def test_untrained_remap_is_pooling_and_pca_whitening_exactly(tiny_for, classes):
+    network, data, reader = prepared(tiny_for, classes, {"kind": "remap", "fc": 6})
     maps = batch(network, reader, range(len(data.photos)))
     rows = np.concatenate([pooled(network.head, m) for m in maps])
     whitening = create_projection("pca", dim=6, shrinkage=SHRINKAGE).fit(rows)
@@ -48,28 +48,28 @@ def test_untrained_remap_is_pooling_and_pca_whitening_exactly(tiny, classes):
     assert got.shape == (32, 6)
 
 
-def test_kl_weights_are_measured_and_differ(tiny, classes):
-    network, _, _ = prepared(tiny, classes, {"kind": "remap", "fc": 6})
+def test_kl_weights_are_measured_and_differ(tiny_for, classes):
+    network, _, _ = prepared(tiny_for, classes, {"kind": "remap", "fc": 6})
     alpha = network.head.alpha.detach()
     assert alpha.shape == (1, 40)
     assert alpha.min() >= 0
     assert len(alpha.unique()) > 10
-    ones, _, _ = prepared(tiny, classes, {"kind": "remap", "weighting": "ones"})
+    ones, _, _ = prepared(tiny_for, classes, {"kind": "remap", "weighting": "ones"})
     assert (ones.head.alpha == 1).all()
 
 
-def test_kl_weights_from_virtual_photos(tiny, classes):
-    network, _, _ = prepared(tiny, classes, {"kind": "remap"}, data=references(classes))
+def test_kl_weights_from_virtual_photos(tiny_for, classes):
+    network, _, _ = prepared(tiny_for, classes, {"kind": "remap"}, data=references(classes))
     assert len(network.head.alpha.unique()) > 10
 
 
-def test_kl_weights_need_the_landscape_grid(tiny, classes):
+def test_kl_weights_need_the_landscape_grid(tiny_for, classes):
     with pytest.raises(TrainingError, match='weighting = "ones"'):
-        prepared(tiny, classes, {"kind": "remap"}, views={"exact": [48, 48], "virtual": [48, 48]})
+        prepared(tiny_for, classes, {"kind": "remap"}, views={"exact": [48, 48], "virtual": [48, 48]})
 
 
-def test_the_matrix_per_region_starts_as_the_whitening_of_regions(tiny, classes):
-    network, _, reader = prepared(tiny, classes, {"kind": "rmac", "local": 5})
+def test_the_matrix_per_region_starts_as_the_whitening_of_regions(tiny_for, classes):
+    network, _, reader = prepared(tiny_for, classes, {"kind": "rmac", "local": 5})
     maps = batch(network, reader, range(32))
     with torch.no_grad():
         regions = torch.cat([network.head.regions(m).flatten(0, 1) for m in maps])
@@ -88,10 +88,10 @@ def test_a_layer_started_as_whitening_equals_it():
 
 
 @pytest.mark.parametrize("kind", ["fisher", "netvlad"])
-def test_codebooks_are_learned_first_and_then_trained(tiny, classes, tmp_path, kind):
+def test_codebooks_are_learned_first_and_then_trained(tiny_for, classes, tmp_path, kind):
     from reseen.training import Trainer
 
-    start = tiny(head={"kind": kind, "k": 3}, epochs=1, validation=0, **LANDSCAPE)
+    start = tiny_for(head={"kind": kind, "k": 3}, epochs=1, validation=0, **LANDSCAPE)
     assert not start.fitted
     got = Trainer(start, class_folders(classes), tmp_path / "run").run()
     assert got.fitted

@@ -25,9 +25,9 @@ def weights(descriptor) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in descriptor.backbone.parameters()])
 
 
-def test_a_run_learns_and_leaves_everything(tiny, classes, tmp_path):
+def test_a_run_learns_and_leaves_everything(tiny_for, classes, tmp_path):
     seen: list[Progress] = []
-    start = tiny(epochs=4)
+    start = tiny_for(epochs=4)
     got = Trainer(start, class_folders(classes), tmp_path / "run", progress=seen.append).run()
     assert not torch.equal(weights(got), weights(start))
     with (tmp_path / "run" / "log.csv").open() as file:
@@ -46,17 +46,17 @@ def test_a_run_learns_and_leaves_everything(tiny, classes, tmp_path):
     ]
 
 
-def test_statistics_of_batch_norm_stay(tiny, classes, tmp_path):
-    start = tiny(epochs=1, validation=0)
+def test_statistics_of_batch_norm_stay(tiny_for, classes, tmp_path):
+    start = tiny_for(epochs=1, validation=0)
     got = Trainer(start, class_folders(classes), tmp_path / "run").run()
     for name, value in start.backbone.state_dict().items():
         same = torch.equal(value, got.backbone.state_dict()[name])
         assert same == ("running" in name or "num_batches" in name), name
 
 
-def test_virtual_photos_and_folders_train_together_with_in_batch_negatives(tiny, classes, tmp_path):
+def test_virtual_photos_and_folders_train_together_with_in_batch_negatives(tiny_for, classes, tmp_path):
     data = join([class_folders(classes), references(classes / "c0")])
-    start = tiny(
+    start = tiny_for(
         loss={"kind": "info-nce", "temperature": 0.1},
         negatives={"rule": "none"},
         epochs=1,
@@ -67,9 +67,9 @@ def test_virtual_photos_and_folders_train_together_with_in_batch_negatives(tiny,
     assert not torch.equal(weights(got), weights(start))
 
 
-def test_a_stopped_run_goes_on_exactly(tiny, classes, tmp_path):
+def test_a_stopped_run_goes_on_exactly(tiny_for, classes, tmp_path):
     options = {"epochs": 3, "views": {"flip": 0.5, "light": 0.2}, "negatives": {"rule": "n2", "count": 2, "every": 8}}
-    whole = Trainer(tiny(**options), class_folders(classes), tmp_path / "whole").run()
+    whole = Trainer(tiny_for(**options), class_folders(classes), tmp_path / "whole").run()
 
     class StopError(Exception):
         pass
@@ -85,38 +85,38 @@ def test_a_stopped_run_goes_on_exactly(tiny, classes, tmp_path):
 
     for _ in range(2):
         with pytest.raises(StopError):
-            Trainer(tiny(**options), class_folders(classes), tmp_path / "cut", progress=stop, save_seconds=0).run()
-    resumed = Trainer(tiny(**options), class_folders(classes), tmp_path / "cut", progress=stop).run()
+            Trainer(tiny_for(**options), class_folders(classes), tmp_path / "cut", progress=stop, save_seconds=0).run()
+    resumed = Trainer(tiny_for(**options), class_folders(classes), tmp_path / "cut", progress=stop).run()
     assert torch.equal(weights(resumed), weights(whole))
     logs = [(tmp_path / n / "log.csv").read_text().splitlines() for n in ("whole", "cut")]
     assert [row.rsplit(",", 1)[0] for row in logs[0]] == [row.rsplit(",", 1)[0] for row in logs[1]]
 
 
-def test_other_settings_are_refused_with_the_difference(tiny, classes, tmp_path):
-    Trainer(tiny(epochs=1), class_folders(classes), tmp_path / "run").run()
+def test_other_settings_are_refused_with_the_difference(tiny_for, classes, tmp_path):
+    Trainer(tiny_for(epochs=1), class_folders(classes), tmp_path / "run").run()
     with pytest.raises(TrainingError, match=r"training\.lr: 0\.02 -> 0\.5"):
-        Trainer(tiny(epochs=1, lr=0.5), class_folders(classes), tmp_path / "run").run()
+        Trainer(tiny_for(epochs=1, lr=0.5), class_folders(classes), tmp_path / "run").run()
 
 
-def test_a_folder_of_other_things_is_not_trained_to(tiny, classes, tmp_path):
+def test_a_folder_of_other_things_is_not_trained_to(tiny_for, classes, tmp_path):
     (tmp_path / "x.txt").write_text("mine")
     with pytest.raises(TrainingError, match="holds no run"):
-        Trainer(tiny(), class_folders(classes), tmp_path).run()
+        Trainer(tiny_for(), class_folders(classes), tmp_path).run()
 
 
-def test_an_unreadable_photo_is_skipped_and_counted(tiny, classes, tmp_path):
+def test_an_unreadable_photo_is_skipped_and_counted(tiny_for, classes, tmp_path):
     bad = classes / "c1" / "2.png"
     bad.write_bytes(bad.read_bytes()[:100])
-    got = Trainer(tiny(epochs=1, validation=0), class_folders(classes), tmp_path / "run").run()
+    got = Trainer(tiny_for(epochs=1, validation=0), class_folders(classes), tmp_path / "run").run()
     card = (tmp_path / "run" / "card.md").read_text()
     assert "cannot be used (1)" in card
     assert str(bad) in card
     assert torch.isfinite(weights(got)).all()
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(tiny, classes, tmp_path):
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(tiny_for, classes, tmp_path):
     with pytest.raises(TrainingError, match="lower lr"):
-        Trainer(tiny(lr=1e30, validation=0), class_folders(classes), tmp_path / "run").run()
+        Trainer(tiny_for(lr=1e30, validation=0), class_folders(classes), tmp_path / "run").run()
     from reseen.training.checkpoints import read_state
 
     tensors, values = read_state(tmp_path / "run" / "state.safetensors")
@@ -124,8 +124,8 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(tiny, clas
     assert all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point())
 
 
-def test_collapse_is_explained(tiny, classes, tmp_path):
-    start = tiny()
+def test_collapse_is_explained(tiny_for, classes, tmp_path):
+    start = tiny_for()
     with torch.no_grad():
         list(start.backbone.net.values())[-1][0].weight.zero_()
         list(start.backbone.net.values())[-1][0].bias.fill_(1)
@@ -133,41 +133,41 @@ def test_collapse_is_explained(tiny, classes, tmp_path):
         Trainer(start, class_folders(classes), tmp_path / "run").run()
 
 
-def test_classes_of_one_photo_alone_cannot_be_trained_on(tiny, classes, tmp_path):
+def test_classes_of_one_photo_alone_cannot_be_trained_on(tiny_for, classes, tmp_path):
     for photo in classes.glob("*/[123].png"):
         photo.unlink()
     with pytest.raises(TrainingError, match="no two photos match"):
-        Trainer(tiny(validation=0), class_folders(classes), tmp_path / "run").run()
+        Trainer(tiny_for(validation=0), class_folders(classes), tmp_path / "run").run()
 
 
-def test_no_negatives_is_said(tiny, classes, tmp_path):
+def test_no_negatives_is_said(tiny_for, classes, tmp_path):
     alone = class_folders(classes)
     one = alone.keep(alone.clusters == 0)
     with pytest.raises(TrainingError, match="has no negatives"):
-        Trainer(tiny(validation=0), one, tmp_path / "run").run()
+        Trainer(tiny_for(validation=0), one, tmp_path / "run").run()
 
 
-def test_patience_and_averaging_with_the_start(tiny, classes, tmp_path):
+def test_patience_and_averaging_with_the_start(tiny_for, classes, tmp_path):
     options = {"epochs": 6, "patience": 1, "lr": 1e-12, "average": 0.5}
-    start = tiny(**options)
+    start = tiny_for(**options)
     Trainer(start, class_folders(classes), tmp_path / "run").run()
     assert len((tmp_path / "run" / "log.csv").read_text().splitlines()) == 3
-    plain = Trainer(tiny(epochs=1, validation=0), class_folders(classes), tmp_path / "a").run()
-    half = Trainer(tiny(epochs=1, validation=0, average=0.5), class_folders(classes), tmp_path / "b").run()
+    plain = Trainer(tiny_for(epochs=1, validation=0), class_folders(classes), tmp_path / "a").run()
+    half = Trainer(tiny_for(epochs=1, validation=0, average=0.5), class_folders(classes), tmp_path / "b").run()
     torch.testing.assert_close(weights(half), (weights(plain) + weights(start)) / 2)
 
 
-def test_results_of_any_share_of_the_start(tiny, classes, tmp_path):
-    start = tiny(epochs=1, validation=0)
+def test_results_of_any_share_of_the_start(tiny_for, classes, tmp_path):
+    start = tiny_for(epochs=1, validation=0)
     trainer = Trainer(start, class_folders(classes), tmp_path / "run")
     trained = trainer.run()
     assert torch.equal(weights(trainer.result(1.0)), weights(start))
     assert torch.equal(weights(trainer.result(0.0)), weights(trained))
 
 
-def test_out_of_memory_is_explained_and_the_run_goes_on(tiny, classes, tmp_path, monkeypatch):
+def test_out_of_memory_is_explained_and_the_run_goes_on(tiny_for, classes, tmp_path, monkeypatch):
     options = {"epochs": 2, "negatives": {"rule": "n1", "count": 2, "source": "batch"}}
-    whole = Trainer(tiny(**options), class_folders(classes), tmp_path / "whole").run()
+    whole = Trainer(tiny_for(**options), class_folders(classes), tmp_path / "whole").run()
     forward, calls = Network.forward, 0
 
     def full(network: Network, pixels: torch.Tensor) -> torch.Tensor:
@@ -179,45 +179,45 @@ def test_out_of_memory_is_explained_and_the_run_goes_on(tiny, classes, tmp_path,
 
     monkeypatch.setattr(Network, "forward", full)
     with pytest.raises(TrainingError, match="lower tuples_per_pass"):
-        Trainer(tiny(**options), class_folders(classes), tmp_path / "run", save_seconds=0).run()
+        Trainer(tiny_for(**options), class_folders(classes), tmp_path / "run", save_seconds=0).run()
     monkeypatch.undo()
-    resumed = Trainer(tiny(**options), class_folders(classes), tmp_path / "run").run()
+    resumed = Trainer(tiny_for(**options), class_folders(classes), tmp_path / "run").run()
     assert torch.equal(weights(resumed), weights(whole))
 
 
-def test_a_class_of_one_photo_serves_as_a_negative(tiny, classes, tmp_path):
+def test_a_class_of_one_photo_serves_as_a_negative(tiny_for, classes, tmp_path):
     for photo in (classes / "c0").glob("[123].png"):
         photo.unlink()
     negatives = {"rule": "n1", "count": 28}
-    trainer = Trainer(tiny(epochs=1, validation=0, negatives=negatives), class_folders(classes), tmp_path / "run")
+    trainer = Trainer(tiny_for(epochs=1, validation=0, negatives=negatives), class_folders(classes), tmp_path / "run")
     trainer.run()
     assert 0 not in trainer.data.clusters[trainer.data.pairs]
     assert 0 in trainer.data.clusters[trainer.mined]
 
 
-def test_tensorboard_gets_a_row_per_epoch(tiny, classes, tmp_path):
+def test_tensorboard_gets_a_row_per_epoch(tiny_for, classes, tmp_path):
     pytest.importorskip("tensorboard")
-    Trainer(tiny(epochs=2, validation=0), class_folders(classes), tmp_path / "run", tensorboard=True).run()
+    Trainer(tiny_for(epochs=2, validation=0), class_folders(classes), tmp_path / "run", tensorboard=True).run()
     assert len(list((tmp_path / "run" / "tensorboard").glob("events*"))) == 2
 
 
-def test_the_projection_is_learned_afterwards(tiny, classes, tmp_path):
-    start = tiny(projection=[{"kind": "pca", "dim": 5}], epochs=1)
+def test_the_projection_is_learned_afterwards(tiny_for, classes, tmp_path):
+    start = tiny_for(projection=[{"kind": "pca", "dim": 5}], epochs=1)
     got = Trainer(start, class_folders(classes), tmp_path / "run").run()
     assert got.dim == 5
     photo = next(classes.glob("*/*.png"))
     assert np.linalg.norm(got.encode([photo])) == pytest.approx(1, abs=1e-5)
 
 
-def test_a_projection_that_would_never_be_learned_is_refused_at_once(tiny, classes, tmp_path):
-    start = tiny(projection=[{"kind": "pca", "dim": 5}], project=False)
+def test_a_projection_that_would_never_be_learned_is_refused_at_once(tiny_for, classes, tmp_path):
+    start = tiny_for(projection=[{"kind": "pca", "dim": 5}], project=False)
     with pytest.raises(TrainingError, match="project = false"):
         Trainer(start, class_folders(classes), tmp_path / "run").run()
     assert not (tmp_path / "run").exists()
 
 
-def test_progress_and_rates_follow_the_schedule(tiny, classes, tmp_path):
-    start = tiny(epochs=4, schedule={"kind": "step", "every": 2, "factor": 0.2}, validation=0)
+def test_progress_and_rates_follow_the_schedule(tiny_for, classes, tmp_path):
+    start = tiny_for(epochs=4, schedule={"kind": "step", "every": 2, "factor": 0.2}, validation=0)
     Trainer(start, class_folders(classes), tmp_path / "run").run()
     rows = list(csv.DictReader((tmp_path / "run" / "log.csv").open()))
     assert [float(row["lr"]) for row in rows] == pytest.approx([0.02, 0.02, 0.004, 0.004])
@@ -254,9 +254,9 @@ def script(tmp_path: Path, classes: Path, to: Path, save: float = 60, **options)
         ("triplet", {"rule": "hardest", "count": 2, "source": "batch"}),
     ],
 )
-def test_two_processes_equal_one(tiny, classes, tmp_path, loss, negatives):
+def test_two_processes_equal_one(tiny_for, classes, tmp_path, loss, negatives):
     options = {"epochs": 2, "loss": {"kind": loss}, "validation": 0.25, "negatives": negatives}
-    one = Trainer(tiny(**options), class_folders(classes), tmp_path / "one").run()
+    one = Trainer(tiny_for(**options), class_folders(classes), tmp_path / "one").run()
     file = script(tmp_path, classes, tmp_path / "two", save=0, **options)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(file)]
     done = subprocess.run(
@@ -274,7 +274,7 @@ def test_two_processes_equal_one(tiny, classes, tmp_path, loss, negatives):
         assert float(a["loss"] or 0) == pytest.approx(float(b["loss"] or 0), rel=1e-3)
 
 
-def test_a_killed_run_goes_on_exactly(tiny, classes, tmp_path):
+def test_a_killed_run_goes_on_exactly(tiny_for, classes, tmp_path):
     options = {"epochs": 12, "validation": 0.25}
     file = script(tmp_path, classes, tmp_path / "killed", save=0, **options)
     process = subprocess.Popen([sys.executable, str(file)], env={**os.environ, "OMP_NUM_THREADS": "2"})
@@ -286,8 +286,8 @@ def test_a_killed_run_goes_on_exactly(tiny, classes, tmp_path):
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    resumed = Trainer(tiny(**options), class_folders(classes), tmp_path / "killed").run()
-    whole = Trainer(tiny(**options), class_folders(classes), tmp_path / "whole").run()
+    resumed = Trainer(tiny_for(**options), class_folders(classes), tmp_path / "killed").run()
+    whole = Trainer(tiny_for(**options), class_folders(classes), tmp_path / "whole").run()
     torch.testing.assert_close(weights(resumed), weights(whole), rtol=0, atol=1e-6)
 
 

@@ -23,13 +23,13 @@ def who() -> Tuples:
     )
 
 
-def network(tiny, kind: str, **options) -> Network:
-    d = tiny()
+def network(tiny_for, kind: str, **options) -> Network:
+    d = tiny_for()
     return Network(d.backbone, d.head, create_loss(kind, **options))
 
 
-def gradients(tiny, kind: str, scale: float = 1.0, **settings) -> tuple[torch.Tensor, float]:
-    net = network(tiny, kind)
+def gradients(tiny_for, kind: str, scale: float = 1.0, **settings) -> tuple[torch.Tensor, float]:
+    net = network(tiny_for, kind)
     net.configure(TrainingSettings(**settings))
     value = BatchGradient(net, TrainingSettings(**settings))(photos(), who(), scale)
     return torch.cat([p.grad.flatten() for p in net.parameters()]), value.loss
@@ -37,24 +37,24 @@ def gradients(tiny, kind: str, scale: float = 1.0, **settings) -> tuple[torch.Te
 
 @pytest.mark.parametrize("kind", ["contrastive", "triplet", "info-nce"])
 @pytest.mark.parametrize("how", [{"tuples_per_pass": 1}, {"photos_per_pass": 2}, {"checkpointing": True}])
-def test_the_gradient_is_the_same_however_it_is_split(tiny, kind, how):
-    whole, loss = gradients(tiny, kind)
-    split, same = gradients(tiny, kind, **how)
+def test_the_gradient_is_the_same_however_it_is_split(tiny_for, kind, how):
+    whole, loss = gradients(tiny_for, kind)
+    split, same = gradients(tiny_for, kind, **how)
     assert whole.abs().sum() > 0
     assert same == pytest.approx(loss, rel=1e-5)
     torch.testing.assert_close(split, whole, rtol=1e-3, atol=1e-5 * float(whole.abs().max()))
 
 
-def test_the_scale_multiplies_the_gradient_alone(tiny):
-    whole, loss = gradients(tiny, "contrastive")
-    half, same = gradients(tiny, "contrastive", 0.5)
+def test_the_scale_multiplies_the_gradient_alone(tiny_for):
+    whole, loss = gradients(tiny_for, "contrastive")
+    half, same = gradients(tiny_for, "contrastive", 0.5)
     assert same == loss
     torch.testing.assert_close(half, whole / 2)
 
 
-def test_bfloat16_gives_nearly_the_same_gradient(tiny):
-    whole, _ = gradients(tiny, "info-nce")
-    rough, _ = gradients(tiny, "info-nce", precision="bfloat16")
+def test_bfloat16_gives_nearly_the_same_gradient(tiny_for):
+    whole, _ = gradients(tiny_for, "info-nce")
+    rough, _ = gradients(tiny_for, "info-nce", precision="bfloat16")
     assert torch.nn.functional.cosine_similarity(whole, rough, dim=0) > 0.97
 
 
@@ -65,8 +65,8 @@ def test_select_names_only_what_is_used():
     assert tuples.labels.tolist() == [0, 2, 2]
 
 
-def test_frozen_parts_do_not_move(tiny):
-    net = network(tiny, "contrastive")
+def test_frozen_parts_do_not_move(tiny_for):
+    net = network(tiny_for, "contrastive")
     net.configure(TrainingSettings(freeze=("backbone.net.a",), freeze_norm=True))
     trained = {name for name, p in net.named_parameters() if p.requires_grad}
     assert trained == {"backbone.net.b.0.weight", "backbone.net.b.0.bias", "head.p"}
@@ -74,8 +74,8 @@ def test_frozen_parts_do_not_move(tiny):
         net.configure(TrainingSettings(freeze=("backbone", "head")))
 
 
-def test_rates_and_decay_by_part(tiny):
-    net = network(tiny, "contrastive")
+def test_rates_and_decay_by_part(tiny_for):
+    net = network(tiny_for, "contrastive")
     groups = create_optimizer(net, TrainingSettings(lr=0.1, lr_head=10, weight_decay=0.01)).param_groups
     assert sorted((g["lr"], g["weight_decay"]) for g in groups) == [(0.1, 0.01), (1.0, 0.0)]
     with pytest.raises(RecipeError, match="optimizer"):

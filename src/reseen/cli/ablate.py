@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from reseen.cli import console, options
-from reseen.cli.opening import progress
 
 
 def register(app: typer.Typer) -> None:
@@ -57,8 +56,8 @@ def register(app: typer.Typer) -> None:
         Photos pass each network once; recipes that differ in their heads share that pass.
         """
         from reseen.evaluation import Protocol, VectorCache, ablation, load_benchmarks
+        from reseen.evaluation.changed_recipes import open_recipe
         from reseen.evaluation.learning_sets import read_learning_set
-        from reseen.evaluation.variants import open_recipe
 
         grid = ablation.Grid(
             tuple(projection or [ablation.OWN]),
@@ -78,7 +77,7 @@ def register(app: typer.Typer) -> None:
             open_recipe(name, size=size, scales=scales, weights=weights, precision=precision)
             for name in recipe or ["default"]
         ]
-        with progress("extracting", quiet=quiet) as step:
+        with console.progress("extracting", quiet=quiet) as step:
             points = list(
                 ablation.ablate(
                     descriptors,

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reseen.cli import console
-from reseen.cli.opening import opened
+from reseen.cli.collections import opened
 
 if TYPE_CHECKING:
-    from reseen.instances import Adaptation
-    from reseen.instances.adapt import Event
+    from reseen.training.museum import Adaptation
+    from reseen.training.museum.adapt import Event
 
 WORDS = {
     "encode": "encoding the references",
@@ -52,8 +52,8 @@ def register(app: typer.Typer) -> None:
         Learns a whitening from virtual photos of the references, or trains a museum recipe, and shows its gain on
         other virtual photos. Ctrl-C is safe: the collection changes at the end, at once.
         """
-        from reseen.instances import AdaptSettings
-        from reseen.instances import adapt as run
+        from reseen.training.museum import AdaptSettings
+        from reseen.training.museum import adapt as run
 
         held = opened(collection)
         line = None if quiet or as_json else Line()

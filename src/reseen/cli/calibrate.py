@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reseen.cli import console
-from reseen.cli.opening import opened, progress
+from reseen.cli.collections import opened
 
 
 def register(app: typer.Typer) -> None:
@@ -33,12 +33,12 @@ def register(app: typer.Typer) -> None:
         """
         from dataclasses import asdict
 
-        from reseen.instances import Gallery
-        from reseen.instances import calibrate as measure
+        from reseen.collections.gallery import Gallery
+        from reseen.identify import calibrate as measure
 
         held = opened(collection)
         gallery = Gallery.of(held, force=force)
-        with progress("calibrating", quiet=quiet or as_json) as step:
+        with console.progress("calibrating", quiet=quiet or as_json) as step:
             found = measure(held, gallery, trials=trials, false_accepts=false_accepts, seed=seed, progress=step)
         if as_json:
             console.emit(asdict(found))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reseen.cli import console
-from reseen.cli.opening import opened, size
+from reseen.cli.collections import opened
 
 
 def register(app: typer.Typer) -> None:
@@ -27,4 +27,4 @@ def register(app: typer.Typer) -> None:
         if as_json:
             console.emit({"freed_bytes": freed, "version": held.version})
         else:
-            console.note(f"{size(freed)} freed")
+            console.note(f"{console.size(freed)} freed")

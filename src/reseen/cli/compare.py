@@ -23,14 +23,14 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     ) -> int:
         """Tell whether the second of two runs on the same benchmarks is better, and where."""
-        from reseen.evaluation.compare import compare as between
-        from reseen.evaluation.compare import matching
-        from reseen.evaluation.results import read_runs, signed
+        from reseen.evaluation.reports.compare import compare as between
+        from reseen.evaluation.reports.compare import matching
+        from reseen.evaluation.reports.results import read_runs, signed
 
         pairs = matching(read_runs(first), read_runs(second))
         found = [between(a, b) for a, b in pairs]
         if html is not None:
-            from reseen.evaluation.report import write_report
+            from reseen.evaluation.reports.report import write_report
 
             write_report(html, [run for pair in pairs for run in pair], pairs)
             console.note(f"wrote {html}")

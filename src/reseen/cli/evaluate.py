@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from reseen.cli import console, options
-from reseen.cli.opening import progress
 
 
 def register(app: typer.Typer) -> None:
@@ -43,10 +42,11 @@ def register(app: typer.Typer) -> None:
         quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no protocol card.")] = False,
     ) -> int:
         """Measure how well recipes find what benchmarks ask for."""
-        from reseen.evaluation import Protocol, VectorCache, load_benchmarks, results
+        from reseen.evaluation import Protocol, VectorCache, load_benchmarks
         from reseen.evaluation import evaluate as measure
+        from reseen.evaluation.changed_recipes import open_recipe
         from reseen.evaluation.protocol import card_lines
-        from reseen.evaluation.variants import open_recipe
+        from reseen.evaluation.reports import results
 
         protocol = Protocol(box=box, expand=expand, dba=dba, rerank=rerank, depth=depth, junk=junk)
         sets = [
@@ -61,7 +61,7 @@ def register(app: typer.Typer) -> None:
             for benchmark in sets:
                 for text in benchmark.notes:
                     console.note(f"{benchmark.name}: {text}")
-                with progress(f"{descriptor.name} on {benchmark.name}", quiet=quiet) as step:
+                with console.progress(f"{descriptor.name} on {benchmark.name}", quiet=quiet) as step:
                     run = measure(descriptor, benchmark, protocol, cache=held, progress=step).to_json()
                 runs.append(run)
                 if not quiet and not as_json:
@@ -73,7 +73,7 @@ def register(app: typer.Typer) -> None:
             console.table(columns, rows, title="mAP (95 % interval) / precision@1, per cent")
             _extras(runs)
         if to is not None:
-            from reseen.evaluation.report import write_report
+            from reseen.evaluation.reports.report import write_report
 
             results.save(to, runs)
             write_report(to / "report.html", runs)
@@ -83,7 +83,7 @@ def register(app: typer.Typer) -> None:
 
 def _extras(runs: list[dict[str, object]]) -> None:
     """Open-set measures and the cost of re-ranking, for people."""
-    from reseen.evaluation.results import percent
+    from reseen.evaluation.reports.results import percent
 
     rows = []
     for run in runs:

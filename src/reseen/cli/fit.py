@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reseen.cli import console
-from reseen.cli.opening import progress
 
 if TYPE_CHECKING:
     from reseen.descriptor import Descriptor
@@ -62,7 +61,7 @@ def fit(
     chosen = [*map(str, material.photos), *unpaired]
     found += len(material.photos)
     refused: dict[int, PhotoRejected] = {}
-    with progress("learning", quiet=quiet or as_json) as step:
+    with console.progress("learning", quiet=quiet or as_json) as step:
         fitted = descriptor.fit(
             chosen,
             material.pairs if len(material.pairs) else None,
@@ -111,7 +110,7 @@ def matching(specs: list[str]) -> LearningSet:
 def opened(recipe: str, network: str | None, weights: str | None, *, paired: bool) -> Descriptor:
     """The recipe's descriptor, on another's network where one is named; RecipeError when it cannot be fitted."""
     from reseen.descriptor import load
-    from reseen.descriptor.borrow import borrow_network
+    from reseen.descriptor.donor import borrow_network
     from reseen.errors import RecipeError
 
     if network is None:

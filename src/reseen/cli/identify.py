@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reseen.cli import console
-from reseen.cli.opening import opened, progress
+from reseen.cli.collections import opened
 from reseen.cli.search import parse_box
 
 if TYPE_CHECKING:
     from reseen.collections import Collection
-    from reseen.instances import Calibration, Identification, Identifier
+    from reseen.identify import Calibration, Identification, Identifier
 
 
 def register(app: typer.Typer) -> None:
@@ -55,8 +55,8 @@ def register(app: typer.Typer) -> None:
         import os
 
         from reseen.errors import PhotoRejected
+        from reseen.identify import Identifier
         from reseen.images import walk
-        from reseen.instances import Identifier
 
         if references not in ("photos", "average", "ranked"):
             raise typer.BadParameter(f"{references!r} is not photos, average or ranked", param_hint="--references")
@@ -78,7 +78,7 @@ def register(app: typer.Typer) -> None:
 
         identifier = identifying()
         if identifier.calibration is None:
-            with progress("calibrating", quiet=quiet or as_json) as step:
+            with console.progress("calibrating", quiet=quiet or as_json) as step:
                 identifier = identifying(_calibrated(held, identifier, step))
         answered = 0
         for place, path in enumerate(paths):
@@ -101,7 +101,7 @@ def register(app: typer.Typer) -> None:
 def _calibrated(held: Collection, identifier: Identifier, step: Callable[[int, int], None]) -> Calibration | None:
     """A calibration measured now and kept where the collection can be written; None when there is nothing to learn."""
     from reseen.errors import CollectionError
-    from reseen.instances.calibrate import keep, measure
+    from reseen.identify.calibration import keep, measure
 
     try:
         found = measure(held, identifier.photos, progress=step)
@@ -134,7 +134,7 @@ def _show(answer: Identification) -> None:
 
 def _draw(identifier: Identifier, path: str, folder: Path) -> None:
     """The picture of one photo's heat map and label map."""
-    from reseen.instances.heatmaps import picture, save_picture
+    from reseen.identify.heatmaps import picture, save_picture
 
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{Path(path).stem}.png"

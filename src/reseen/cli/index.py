@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from reseen.cli import console
-from reseen.cli.opening import progress
 from reseen.errors import CollectionError
 
 
@@ -48,13 +47,14 @@ def register(app: typer.Typer) -> None:
         else:
             given = load(recipe, weights=weights) if recipe else None
             collection = Collection.open(folder, given)
-            if local is not None and full_name(local) != collection.head.local:
+            if local is not None and full_name(local) != collection.manifest.local:
                 raise CollectionError(
-                    f"{folder}: was made with --local {collection.head.local}; index into a new collection for {local}"
+                    f"{folder}: was made with --local {collection.manifest.local}; "
+                    f"index into a new collection for {local}"
                 )
             for damage in collection.damage:
                 console.note(f"damaged: {damage}; going on from version {collection.version}")
-        with progress("indexing", quiet=quiet or as_json) as step:
+        with console.progress("indexing", quiet=quiet or as_json) as step:
             report = collection.add(*photos, labels=named, label_from_folder=label_from_folder, progress=step)
         nameless = sorted(set(named or ()) - {row.name for row in collection.photos()})
         if nameless:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reseen.cli import console
-from reseen.cli.opening import opened, size
+from reseen.cli.collections import opened
 
 
 def register(app: typer.Typer) -> None:
@@ -23,6 +23,6 @@ def register(app: typer.Typer) -> None:
         if as_json:
             console.emit(values)
             return
-        values["bytes"] = size(values["bytes"])
+        values["bytes"] = console.size(values["bytes"])
         values["damage"] = "; ".join(values["damage"]) or "none"
         console.table(("", ""), list(values.items()))

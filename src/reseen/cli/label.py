@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reseen.cli import console
-from reseen.cli.opening import opened
+from reseen.cli.collections import opened
 from reseen.errors import CollectionError
 
 

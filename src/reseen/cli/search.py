@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from reseen.cli import console
-from reseen.cli.opening import opened
+from reseen.cli.collections import opened
 
 
 def parse_box(text: str) -> tuple[float, float, float, float]:

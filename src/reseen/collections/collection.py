@@ -15,17 +15,18 @@ import numpy as np
 from reseen.collections import writing
 from reseen.collections.encoder import Encoder
 from reseen.collections.local import extractor, full_name
+from reseen.collections.manifest import Manifest, manifest_versions
 from reseen.collections.report import Report
 from reseen.collections.snapshot import Snapshot, open_snapshot
-from reseen.collections.storage import Head, head_versions
-from reseen.collections.table import Ids, Row, Vectors
-from reseen.collections.writing import Progress, Writer
+from reseen.collections.table import Row
+from reseen.collections.writing import Writer
 from reseen.errors import CollectionError, FingerprintMismatch, PhotoRejected
-from reseen.images import Box, PhotoLike, display, load_photo, walk
+from reseen.images import PhotoLike, display, load_photo, walk
 from reseen.search import Hit, Ranking
-from reseen.search.exact import ExactIndex
+from reseen.search.index.exact import ExactIndex
 from reseen.search.local import LocalFeatures
 from reseen.search.rerank import Chain, Evidence, parse_chain
+from reseen.types import Box, Ids, Progress, Vectors
 
 PathLike = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
@@ -96,19 +97,19 @@ class Collection:
         return collection
 
     @property
-    def head(self) -> Head:
+    def manifest(self) -> Manifest:
         """What the version that is read is made of."""
-        return self._snapshot.head
+        return self._snapshot.manifest
 
     @property
     def version(self) -> int:
         """The version that is read."""
-        return self.head.version
+        return self.manifest.version
 
     @property
     def fingerprint(self) -> str:
         """Of the descriptor that made the vectors."""
-        return self.head.fingerprint
+        return self.manifest.fingerprint
 
     def __len__(self) -> int:
         return len(self._snapshot)
@@ -140,10 +141,10 @@ class Collection:
             "photos": len(self),
             "labelled": len(self.labels()),
             "version": self.version,
-            "recipe": self.head.recipe,
-            "dim": self.head.dim,
+            "recipe": self.manifest.recipe,
+            "dim": self.manifest.dim,
             "fingerprint": self.fingerprint,
-            "local": self.head.local,
+            "local": self.manifest.local,
             "bytes": self._bytes(),
             "damage": [*self.damage],
         }
@@ -153,7 +154,7 @@ class Collection:
 
     def versions(self) -> Sequence[int]:
         """Versions that can still be opened, newest first."""
-        return head_versions(self.folder)
+        return manifest_versions(self.folder)
 
     def verify(self) -> list[str]:
         """Read everything; the list of problems, empty when the collection is sound."""
@@ -169,7 +170,7 @@ class Collection:
         if self._encoder is None:
             from reseen.descriptor import load
 
-            loaded = load(self.folder / self.head.descriptor)
+            loaded = load(self.folder / self.manifest.descriptor)
             self._require(loaded)
             self._encoder = loaded
         return self._encoder
@@ -177,7 +178,7 @@ class Collection:
     def _require(self, encoder: Encoder) -> None:
         if encoder.fingerprint != self.fingerprint:
             raise FingerprintMismatch(
-                f"{self.folder}: its vectors were made by {self.head.recipe!r} ({self.fingerprint[:12]}), not by "
+                f"{self.folder}: its vectors were made by {self.manifest.recipe!r} ({self.fingerprint[:12]}), not by "
                 f"{encoder.name!r} ({encoder.fingerprint[:12]}); index into a new collection, or leave the recipe out"
             )
 
@@ -213,7 +214,7 @@ class Collection:
         return self._chain(rerank).depth
 
     def _chain(self, rerank: str) -> Chain:
-        return parse_chain(rerank, features=self.head.local != "none")
+        return parse_chain(rerank, features=self.manifest.local != "none")
 
     def search_vector(
         self, vector: Vectors, k: int = 10, *, query: str = "<vector>", box: Box | None = None
@@ -245,7 +246,7 @@ class Collection:
 
         evidence = Evidence(vector, vectors)
         if "features" in chain.needs:
-            local = extractor(self.head.local)
+            local = extractor(self.manifest.local)
             shown = load_photo(query, at_least=local.side)
             evidence = replace(evidence, features=features, query_features=local.extract(shown.pixels, shown.size))
         if "maps" in chain.needs:
@@ -344,7 +345,7 @@ class Collection:
     def _writing(self) -> Iterator[Writer]:
         """The only writer of the collection; every version it acknowledges is the one that is read afterwards."""
         with writing.writing(self.folder) as writer:
-            if writer.snapshot.head.fingerprint != self.fingerprint:
+            if writer.snapshot.manifest.fingerprint != self.fingerprint:
                 raise CollectionError(f"{self.folder}: its descriptor was replaced meanwhile; open it again")
             try:
                 yield writer

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from reseen.collections.table import Vectors
-from reseen.images import Box, Photo, PhotoLike
+from reseen.images import Photo, PhotoLike
+from reseen.types import Box, Vectors
 
 
 class Encoder(Protocol):

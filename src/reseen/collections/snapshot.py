@@ -10,24 +10,26 @@ from typing import Any
 
 import numpy as np
 
-from reseen.collections.storage import Head, good_heads, read_head, sha256
-from reseen.collections.table import Ids, Row, Table, Vectors, checksum
+from reseen.collections.files import sha256
+from reseen.collections.manifest import Manifest, good_manifests, read_manifest
+from reseen.collections.table import Row, Table, checksum
 from reseen.errors import CollectionDamaged, CollectionError, ReseenError
+from reseen.types import Ids, Vectors
 
 
 class Snapshot:
-    """What one head file names: it never changes, whatever is written meanwhile."""
+    """What one manifest names: it never changes, whatever is written meanwhile."""
 
-    def __init__(self, folder: Path, head: Head) -> None:
-        self.folder, self.head = folder, head
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder, self.manifest = folder, manifest
 
     def __len__(self) -> int:
-        return self.head.count
+        return self.manifest.count
 
     @cached_property
     def table(self) -> Table:
         """The photos."""
-        return Table(self.folder / self.head.table, self.head.table_version)
+        return Table(self.folder / self.manifest.table, self.manifest.table_version)
 
     @cached_property
     def rows(self) -> dict[int, Row]:
@@ -38,13 +40,18 @@ class Snapshot:
     def vectors(self) -> tuple[Ids, Vectors]:
         """Ids ``(n,)`` and vectors ``(n, dim)``, memory-mapped from files derived from the table."""
         ids, vectors = self._derived("ids"), self._derived("vectors")
-        if ids is None or vectors is None or ids.shape != (len(self),) or vectors.shape != (len(self), self.head.dim):
+        if (
+            ids is None
+            or vectors is None
+            or ids.shape != (len(self),)
+            or vectors.shape != (len(self), self.manifest.dim)
+        ):
             ids, vectors = self.table.vectors()
             self._derive(ids, vectors)
         return ids, vectors
 
     def _derived_path(self, what: str) -> Path:
-        return self.folder / "derived" / f"{self.head.version:010d}-{self.head.fingerprint[:16]}-{what}.npy"
+        return self.folder / "derived" / f"{self.manifest.version:010d}-{self.manifest.fingerprint[:16]}-{what}.npy"
 
     def _derived(self, what: str) -> Any:
         try:
@@ -69,12 +76,12 @@ class Snapshot:
     def drop_older_derived(self) -> None:
         """Remove the derived files of versions before this one."""
         for path in self.folder.glob("derived/*.npy"):
-            if path.name[:10].isdigit() and int(path.name[:10]) < self.head.version:
+            if path.name[:10].isdigit() and int(path.name[:10]) < self.manifest.version:
                 path.unlink(missing_ok=True)
 
     def blob(self, name: str) -> bytes | None:
         """Named bytes, or None; CollectionDamaged when they are not what was kept."""
-        file = self.head.blobs.get(name)
+        file = self.manifest.blobs.get(name)
         if file is None:
             return None
         try:
@@ -86,10 +93,15 @@ class Snapshot:
         return data
 
     def check(self) -> None:
-        """A quick look; CollectionDamaged when a part that the head names is not there."""
-        if self.table.count() != self.head.count:
-            raise CollectionDamaged(f"{self.table.folder}: holds {self.table.count()} photos, not {self.head.count}")
-        named = [*(f"{self.head.descriptor}/{name}" for name in self.head.descriptor_files), *self.head.blobs.values()]
+        """A quick look; CollectionDamaged when a part that the manifest names is not there."""
+        if self.table.count() != self.manifest.count:
+            raise CollectionDamaged(
+                f"{self.table.folder}: holds {self.table.count()} photos, not {self.manifest.count}"
+            )
+        named = [
+            *(f"{self.manifest.descriptor}/{name}" for name in self.manifest.descriptor_files),
+            *self.manifest.blobs.values(),
+        ]
         for name in named:
             if not (self.folder / name).is_file():
                 raise CollectionDamaged(f"{self.folder / name}: is missing")
@@ -102,16 +114,16 @@ class Snapshot:
         except ReseenError as error:
             return [str(error)]
         problems = []
-        if len(rows) != len(ids) or len(ids) != self.head.count:
-            problems.append(f"{len(ids)} rows and {len(rows)} ids where {self.head.count} photos should be")
+        if len(rows) != len(ids) or len(ids) != self.manifest.count:
+            problems.append(f"{len(ids)} rows and {len(rows)} ids where {self.manifest.count} photos should be")
         for photo, vector in zip(ids.tolist(), vectors, strict=True):
             if not np.isfinite(vector).all() or rows[photo].check != checksum(photo, vector):
                 problems.append(f"photo {photo} ({rows[photo].name}): its vector is not the one that was stored")
-        for name, digest in self.head.descriptor_files.items():
-            path = self.folder / self.head.descriptor / name
+        for name, digest in self.manifest.descriptor_files.items():
+            path = self.folder / self.manifest.descriptor / name
             if not path.is_file() or sha256(path.read_bytes()) != digest:
                 problems.append(f"{path}: is missing or was changed")
-        for name in self.head.blobs:
+        for name in self.manifest.blobs:
             try:
                 self.blob(name)
             except CollectionDamaged as error:
@@ -126,14 +138,14 @@ def open_snapshot(folder: Path, version: int | None = None) -> tuple[Snapshot, S
         CollectionError: there is no collection. CollectionDamaged: no version of it can be opened.
     """
     damage: list[str] = []
-    for head in [read_head(folder, version)] if version is not None else good_heads(folder, damage):
-        snapshot = Snapshot(folder, head)
+    for manifest in [read_manifest(folder, version)] if version is not None else good_manifests(folder, damage):
+        snapshot = Snapshot(folder, manifest)
         try:
             snapshot.check()
         except CollectionDamaged as error:
-            damage.append(f"version {head.version}: {error}")
+            damage.append(f"version {manifest.version}: {error}")
             continue
         return snapshot, tuple(damage)
     if damage:
         raise CollectionDamaged(f"{folder}: no good version is left ({damage[0]})")
-    raise CollectionError(f"{folder}: is not a collection (it holds no head file)")
+    raise CollectionError(f"{folder}: is not a collection (it holds no manifest)")

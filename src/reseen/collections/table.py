@@ -14,15 +14,13 @@ from typing import Any
 import lance
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from reseen.collections.storage import sync_tree
+from reseen.collections.files import sync_tree
 from reseen.errors import CollectionDamaged, CollectionError
+from reseen.types import Ids, Vectors
 
 warnings.filterwarnings("ignore", message="lance is not fork-safe")  # nothing here uses it in a forked child
 
-Ids = NDArray[np.int64]
-Vectors = NDArray[np.float32]
 _MANIFEST_NUMBERS = 2**64 - 1
 
 

@@ -1,4 +1,4 @@
-"""Changing a collection: every change is a new version, acknowledged by its head file."""
+"""Changing a collection: every change is a new version, acknowledged by its manifest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,25 +16,16 @@ import numpy as np
 import pyarrow as pa
 
 from reseen.collections.encoder import Encoder
+from reseen.collections.files import sha256, sync_tree, write_file
 from reseen.collections.local import extraction
 from reseen.collections.locking import WriterLock
+from reseen.collections.manifest import Manifest, manifest_path, manifest_versions, read_manifest, write_manifest
 from reseen.collections.report import Report
 from reseen.collections.snapshot import Snapshot, open_snapshot
-from reseen.collections.storage import (
-    Head,
-    head_path,
-    head_versions,
-    read_head,
-    sha256,
-    sync_tree,
-    write_file,
-    write_head,
-)
-from reseen.collections.table import Ids, Row, Table, Vectors, as_arrow, checksum
+from reseen.collections.table import Row, Table, as_arrow, checksum
 from reseen.errors import CollectionDamaged, CollectionError, PhotoRejected
 from reseen.images import Found, PhotoLike, display, read_bytes
-
-Progress = Callable[[int, int], None]
+from reseen.types import Ids, Progress, Vectors
 
 BATCH = 128
 """Photos that are acknowledged together."""
@@ -51,11 +42,11 @@ def create(folder: Path, descriptor: Encoder, local: str) -> Snapshot:
             table = Table.create(folder / "photos-1.lance", contents)
             saved = _save_descriptor(folder, descriptor)
             sync_tree(folder, set())
-            head = Head(1, table=table.folder.name, table_version=table.version, count=0, local=local, **saved)
-            write_head(folder, head)
+            manifest = Manifest(1, table=table.folder.name, table_version=table.version, count=0, local=local, **saved)
+            write_manifest(folder, manifest)
     except OSError as error:
         raise CollectionError(f"{folder}: cannot be written ({error.strerror or error})") from None
-    return Snapshot(folder, head)
+    return Snapshot(folder, manifest)
 
 
 @contextlib.contextmanager
@@ -68,9 +59,9 @@ def writing(folder: Path) -> Iterator[Writer]:
     with WriterLock(folder):
         snapshot, _ = open_snapshot(folder)
         try:
-            for version in head_versions(folder):
-                if version > snapshot.head.version:
-                    head_path(folder, version).unlink()
+            for version in manifest_versions(folder):
+                if version > snapshot.manifest.version:
+                    manifest_path(folder, version).unlink()
             snapshot.table.drop_unacknowledged()
             yield Writer(snapshot)
         except OSError as error:
@@ -188,7 +179,7 @@ class Writer:
                 yield item.data
                 item.data = b""
 
-        extract = extraction(self.snapshot.head.local)
+        extract = extraction(self.snapshot.manifest.local)
         ready: list[_Ready] = []
         for encoded in encoder.stream(photos(), tasks={"local": extract} if extract is not None else None):
             item = queue.pop(0)
@@ -214,9 +205,9 @@ class Writer:
             return
         vectors = np.stack([photo.vector for photo in ready])
         if not np.isfinite(vectors).all():
-            raise CollectionError(f"the descriptor {self.snapshot.head.recipe!r} gave vectors that are not finite")
+            raise CollectionError(f"the descriptor {self.snapshot.manifest.recipe!r} gave vectors that are not finite")
         contents = as_arrow(
-            [photo.row for photo in ready], vectors, [photo.features for photo in ready], self.snapshot.head.dim
+            [photo.row for photo in ready], vectors, [photo.features for photo in ready], self.snapshot.manifest.dim
         )
         known = [photo.row.id for photo in ready if photo.known]
         self._commit(self.snapshot.table.changed(known, contents))
@@ -256,7 +247,7 @@ class Writer:
         (self._folder / "blobs").mkdir(exist_ok=True)
         write_file(self._folder / file, data)
         sync_tree(self._folder / "blobs", set())
-        self._turn_to(self.snapshot.head.next(blobs={**self.snapshot.head.blobs, name: file}))
+        self._turn_to(self.snapshot.manifest.next(blobs={**self.snapshot.manifest.blobs, name: file}))
 
     def replace_descriptor(self, descriptor: Encoder, ids: Ids, vectors: Vectors) -> None:
         """Swap the descriptor and the vectors of all photos in one version."""
@@ -268,7 +259,7 @@ class Writer:
         fresh = [replace(rows[photo], check=checksum(photo, v)) for photo, v in zip(ids.tolist(), vectors, strict=True)]
         features = self.snapshot.table.features(ids.tolist())
         contents = as_arrow(fresh, vectors, [features.get(row.id) for row in fresh], descriptor.dim)
-        number = 1 + int(self.snapshot.head.table.removeprefix("photos-").removesuffix(".lance"))
+        number = 1 + int(self.snapshot.manifest.table.removeprefix("photos-").removesuffix(".lance"))
         while (self._folder / f"photos-{number}.lance").exists():
             number += 1
         saved = _save_descriptor(self._folder, descriptor)
@@ -278,17 +269,17 @@ class Writer:
         """Merge small files and remove what no version younger than ``grace_s`` needs."""
         if self.snapshot.table.files > 1:
             self._commit(self.snapshot.table.compacted())
-        kept = [self.snapshot.head]
-        for version in head_versions(self._folder):
-            path = head_path(self._folder, version)
-            if version == self.snapshot.head.version:
+        kept = [self.snapshot.manifest]
+        for version in manifest_versions(self._folder):
+            path = manifest_path(self._folder, version)
+            if version == self.snapshot.manifest.version:
                 continue
             if path.stat().st_mtime < time.time() - grace_s:
                 path.unlink()
                 continue
             with contextlib.suppress(CollectionDamaged):
-                kept.append(read_head(self._folder, version))
-        used = {name for head in kept for name in (head.table, head.descriptor, *head.blobs.values())}
+                kept.append(read_manifest(self._folder, version))
+        used = {name for manifest in kept for name in (manifest.table, manifest.descriptor, *manifest.blobs.values())}
         for pattern in ("photos-*.lance", "descriptors/*", "blobs/*"):
             for place in self._folder.glob(pattern):
                 if place.relative_to(self._folder).as_posix() not in used:
@@ -302,16 +293,16 @@ class Writer:
         table.sync(self._synced)
         count = table.count()
         self._turn_to(
-            self.snapshot.head.next(table=table.folder.name, table_version=table.version, count=count, **changes)
+            self.snapshot.manifest.next(table=table.folder.name, table_version=table.version, count=count, **changes)
         )
 
-    def _turn_to(self, head: Head) -> None:
-        write_head(self._folder, head)
-        self.snapshot = Snapshot(self._folder, head)
+    def _turn_to(self, manifest: Manifest) -> None:
+        write_manifest(self._folder, manifest)
+        self.snapshot = Snapshot(self._folder, manifest)
 
 
 def _save_descriptor(folder: Path, descriptor: Encoder) -> dict[str, Any]:
-    """Save a descriptor under its fingerprint; what a head says of it."""
+    """Save a descriptor under its fingerprint; what a manifest says of it."""
     name = f"descriptors/{descriptor.fingerprint[:16]}"
     (folder / "descriptors").mkdir(exist_ok=True)
     descriptor.save(folder / name)

@@ -19,26 +19,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reseen.backbones import Backbone
-from reseen.descriptor.engines import Engine, EngineName, Precision, make_engine, pick_engine
-from reseen.descriptor.pipeline import (
-    Mapped,
-    Plan,
-    Prepared,
-    Task,
-    cells_inside,
-    prepared_photos,
-    run_batches,
-)
+from reseen.descriptor.pipeline import Mapped, Plan, Prepared, Task, cells_inside, prepared_photos, run_batches
 from reseen.descriptor.recipes import Recipe
-from reseen.descriptor.threads import network_threads, share_threads
+from reseen.descriptor.runtime.engines import Engine, EngineName, Precision, make_engine, pick_engine
+from reseen.descriptor.runtime.threads import network_threads, share_threads
 from reseen.errors import NotFitted, PhotoRejected, RecipeError
 from reseen.heads import Head
-from reseen.images import PREPROCESSING_VERSION, Box, PhotoLike
-from reseen.projections import Pairs, Projection
-
-Vectors = NDArray[np.float32]
-Progress = Callable[[int, int], None]
-"""Called with (photos done, photos in all)."""
+from reseen.images import PREPROCESSING_VERSION, PhotoLike
+from reseen.projections import Projection
+from reseen.types import Box, Pairs, Progress, Vectors
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from reseen.backbones import create_backbone, read_tensors
 from reseen.descriptor.descriptor import Descriptor
-from reseen.descriptor.engines import EngineName, Precision
 from reseen.descriptor.recipes import Recipe, read_recipe, recipe_path
+from reseen.descriptor.runtime.engines import EngineName, Precision
 from reseen.errors import RecipeError, WeightsMissing
 from reseen.heads import create_head
 from reseen.projections import Projection, create_projection

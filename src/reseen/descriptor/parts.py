@@ -6,13 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from reseen.descriptor.descriptor import Descriptor
 from reseen.errors import RecipeError
-from reseen.images import Box, PhotoLike
-
-Vectors = NDArray[np.float32]
+from reseen.images import PhotoLike
+from reseen.types import Box, Vectors
 
 
 def photo_map(descriptor: Descriptor, photo: PhotoLike, box: Box | None = None, *, crop: str | None = None) -> Vectors:

@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
-from reseen.descriptor.engines import Engine
+from reseen.descriptor.runtime.engines import Engine
 from reseen.errors import PhotoRejected
-from reseen.images import Box, Photo, PhotoLike, ResizeRule, check_box, load_photo, ordered_map, prepare
+from reseen.images import Photo, PhotoLike, ResizeRule, check_box, load_photo, ordered_map, prepare
+from reseen.types import Box, Pixels
 
 Task = Callable[[Photo], Any]
-Pixels = NDArray[np.uint8]
 
 WINDOW = 48
 """Photos that may wait for others of their size before they are run."""

@@ -6,8 +6,8 @@ The way of an evaluation, file by file: ``benchmarks`` (photos and truth) -> ``v
 ``learning_sets``.
 """
 
-from reseen.evaluation.benchmark import Benchmark, Query
 from reseen.evaluation.benchmarks import load_benchmarks
+from reseen.evaluation.benchmarks.benchmark import Benchmark, Query
 from reseen.evaluation.protocol import Protocol
 from reseen.evaluation.run import Run, evaluate
 from reseen.evaluation.vectors import VectorCache

@@ -22,15 +22,16 @@ import numpy as np
 
 from reseen.descriptor import Descriptor
 from reseen.errors import BenchmarkError, RecipeError
-from reseen.evaluation.benchmark import Benchmark
-from reseen.evaluation.figures import figure, svg
+from reseen.evaluation.benchmarks.benchmark import Benchmark
 from reseen.evaluation.learning_sets import LearningSet, joined
-from reseen.evaluation.metrics import mean
+from reseen.evaluation.measures.metrics import mean
 from reseen.evaluation.protocol import Protocol
-from reseen.evaluation.results import Result, percent
+from reseen.evaluation.reports.figures import figure, svg
+from reseen.evaluation.reports.results import Result, percent
 from reseen.evaluation.run import Encoded, Run, encode, photos_and_boxes, score
-from reseen.evaluation.vectors import Digests, VectorCache, Vectors
-from reseen.projections import Chain, Pairs, Projection, Truncate, create_projection
+from reseen.evaluation.vectors import Digests, VectorCache
+from reseen.projections import Chain, Projection, Truncate, create_projection
+from reseen.types import Pairs, Vectors
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from reseen.errors import BenchmarkError
-from reseen.evaluation.vectors import Vectors
 from reseen.search import expansion
+from reseen.types import Vectors
 
 QUERY_FORMS = "none, aqe:N or alpha:N[:ALPHA]"
 DATABASE_FORMS = "none, uniform:N, rank:N, alpha:N[:ALPHA], instance or instance:rank"

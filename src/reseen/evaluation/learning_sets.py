@@ -14,12 +14,12 @@ import numpy as np
 from PIL import Image
 
 from reseen.errors import BenchmarkError, PhotoRejected
-from reseen.evaluation.benchmark import photos_in
 from reseen.evaluation.benchmarks import load_benchmarks
+from reseen.evaluation.benchmarks.benchmark import photos_in
 from reseen.evaluation.vectors import Digests, VectorCache
-from reseen.images import Box, load_photo, ordered_map
-from reseen.projections import Pairs
+from reseen.images import load_photo, ordered_map
 from reseen.scenes import VIRTUAL, mild_view, virtual_photo
+from reseen.types import Box, Pairs
 
 VIRTUAL_SIZE = (768, 576)
 """Width and height of the virtual photos that projections learn from."""

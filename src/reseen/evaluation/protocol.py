@@ -13,7 +13,7 @@ import torch
 
 from reseen.descriptor import Descriptor
 from reseen.errors import BenchmarkError
-from reseen.evaluation.benchmark import Benchmark
+from reseen.evaluation.benchmarks.benchmark import Benchmark
 from reseen.evaluation.expansion import check_forms
 from reseen.search.rerank import parse_chain
 

@@ -16,17 +16,18 @@ import numpy as np
 
 from reseen.descriptor import Descriptor
 from reseen.descriptor.parts import photo_map, pool_parts
-from reseen.evaluation import metrics
-from reseen.evaluation.benchmark import Benchmark
-from reseen.evaluation.metrics import Ints, Positions
+from reseen.evaluation.benchmarks.benchmark import Benchmark
+from reseen.evaluation.measures import metrics
+from reseen.evaluation.measures.metrics import Positions
+from reseen.evaluation.measures.ranking import Reorder, Truth, rank
+from reseen.evaluation.measures.statistics import interval
 from reseen.evaluation.protocol import Protocol
-from reseen.evaluation.ranking import Reorder, Truth, rank
-from reseen.evaluation.statistics import interval
-from reseen.evaluation.vectors import Digests, VectorCache, Vectors
-from reseen.images import Box, load_photo
+from reseen.evaluation.vectors import Digests, VectorCache
+from reseen.images import load_photo
 from reseen.search import Hit, Ranking
 from reseen.search.local import Extractor, LocalFeatures, RootSift
 from reseen.search.rerank import Chain, Evidence, parse_chain
+from reseen.types import Box, Rows, Vectors
 
 MAPS_KEPT = 256
 """Feature maps of photos that are kept in memory."""
@@ -92,7 +93,7 @@ class Reranker:
             chain = Chain(tuple(dataclasses.replace(stage, depth=protocol.depth) for stage in chain.stages))  # type: ignore[type-var]
         self.chain = chain
         self.seconds: list[list[float]] = [[] for _ in chain.stages]
-        self.orders: list[dict[int, tuple[Ints, Vectors]]] = [{} for _ in chain.stages]
+        self.orders: list[dict[int, tuple[Rows, Vectors]]] = [{} for _ in chain.stages]
         self.bytes: list[int] = []
         self.maps_of = functools.lru_cache(MAPS_KEPT)(self._maps)
 
@@ -114,7 +115,7 @@ class Reranker:
         """Mean size of the local features that were looked at; 0 where none were needed."""
         return float(np.mean(self.bytes)) if self.bytes else 0.0
 
-    def __call__(self, query: int, rows: Ints, scores: Vectors) -> tuple[Ints, Vectors]:
+    def __call__(self, query: int, rows: Rows, scores: Vectors) -> tuple[Rows, Vectors]:
         """See ``evaluation.ranking.Reorder``."""
         asked = self.benchmark.queries[query] if query < len(self.benchmark.queries) else None
         photo = asked.photo if asked is not None else self.benchmark.unmatched[query - len(self.benchmark.queries)]
@@ -142,7 +143,7 @@ class Reranker:
     def replay(self, stage: int) -> Reorder:
         """Gives again what stood after a stage of the chain, -1 for before the first."""
 
-        def again(query: int, rows: Ints, scores: Vectors) -> tuple[Ints, Vectors]:
+        def again(query: int, rows: Rows, scores: Vectors) -> tuple[Rows, Vectors]:
             return (rows, scores) if stage < 0 else self.orders[stage][query]
 
         return again

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,17 @@ import numpy as np
 
 from reseen.descriptor import Descriptor
 from reseen.errors import BenchmarkError
-from reseen.evaluation import metrics
-from reseen.evaluation.benchmark import Benchmark
+from reseen.evaluation.benchmarks.benchmark import Benchmark
 from reseen.evaluation.expansion import expand_queries
-from reseen.evaluation.metrics import Positions, Values
-from reseen.evaluation.open_set import OpenSet, open_set
+from reseen.evaluation.measures import metrics
+from reseen.evaluation.measures.metrics import Positions
+from reseen.evaluation.measures.open_set import OpenSet, open_set
+from reseen.evaluation.measures.ranking import Ranked, Truth, rank
+from reseen.evaluation.measures.statistics import interval
 from reseen.evaluation.protocol import Protocol
-from reseen.evaluation.ranking import Ranked, Truth, rank
 from reseen.evaluation.rerank import Reranker
-from reseen.evaluation.statistics import interval
-from reseen.evaluation.vectors import VectorCache, Vectors, check_vectors
-from reseen.images import Box
+from reseen.evaluation.vectors import VectorCache, check_vectors
+from reseen.types import Box, Progress, Values, Vectors
 
 CUTS = (1, 5, 10)
 RECALL_CUTS = (1, 10, 50, 100)
@@ -31,8 +31,6 @@ LEVELS = 21
 """Points of the precision/recall curve."""
 KEPT = 20
 """Hits per query that a run remembers."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

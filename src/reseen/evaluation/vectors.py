@@ -14,7 +14,7 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,9 @@ from numpy.typing import NDArray
 
 from reseen.descriptor import Descriptor
 from reseen.errors import BenchmarkError, PhotoRejected
-from reseen.evaluation.sharing import abreast, sharing, unprojected
-from reseen.images import Box
+from reseen.evaluation.shared_pass import abreast, sharing, unprojected
 from reseen.projections import l2_rows
-
-Vectors = NDArray[np.float32]
-Progress = Callable[[int, int], None]
+from reseen.types import Box, Progress, Vectors
 
 SHARD = 2048
 """Photos per file; what is lost when an extraction is killed."""

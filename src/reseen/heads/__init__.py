@@ -1,15 +1,16 @@
 """Feature maps of one or several layers -> one vector per photo."""
 
-from reseen.heads import fisher, instance, netvlad, pooling, remap, rmac, selective
+from reseen.heads import fisher, netvlad, pooling, remap, rmac, selective
 from reseen.heads.base import HEADS, Head, create_head, l2, register
+from reseen.heads.museum import regions as museum
 
 __all__ = [
     "HEADS",
     "Head",
     "create_head",
     "fisher",
-    "instance",
     "l2",
+    "museum",
     "netvlad",
     "pooling",
     "register",

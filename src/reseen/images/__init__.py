@@ -3,14 +3,13 @@
 from reseen.images.decode import LIMITS, Limits
 from reseen.images.loading import ordered_map
 from reseen.images.photo import PREPROCESSING_VERSION, Photo, PhotoLike, display, load_photo, read_bytes
-from reseen.images.resize import Box, Exact, Longest, ResizeRule, Shortest, check_box, prepare, resize_to
+from reseen.images.resize import Exact, Longest, ResizeRule, Shortest, check_box, prepare, resize_to
 from reseen.images.walk import SUFFIXES, Found, walk
 
 __all__ = [
     "LIMITS",
     "PREPROCESSING_VERSION",
     "SUFFIXES",
-    "Box",
     "Exact",
     "Found",
     "Limits",

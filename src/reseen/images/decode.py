@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, UnidentifiedImageError
 
 from reseen.errors import PhotoRejected
+from reseen.types import Pixels
 
-Pixels = NDArray[np.uint8]
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "HEIF")
 _ORIENTATION = 0x0112
 _heif_lock = threading.Lock()

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from reseen.errors import PhotoRejected
-from reseen.images.decode import LIMITS, Decoded, Limits, Pixels, decode, rgb
+from reseen.images.decode import LIMITS, Decoded, Limits, decode, rgb
+from reseen.types import Pixels
 
 PhotoLike = str | os.PathLike[str] | os.PathLike[bytes] | bytes | Image.Image | NDArray[np.generic]
 """A path, encoded bytes, a PIL image, or an array ``(H, W)``, ``(H, W, 3)`` or ``(H, W, 4)``."""

@@ -9,10 +9,9 @@ import cv2
 import numpy as np
 
 from reseen.errors import PhotoRejected
-from reseen.images.decode import Pixels
 from reseen.images.photo import Photo
+from reseen.types import Box, Pixels
 
-Box = tuple[float, float, float, float]
 """``(x0, y0, x1, y1)`` in pixels of the full upright photo."""
 
 LEAST_SIDE = 32

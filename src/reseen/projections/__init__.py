@@ -1,6 +1,6 @@
 """Vectors -> vectors, learned with ``fit``."""
 
-from reseen.projections.base import PROJECTIONS, Pairs, Projection, Vectors, create_projection, register
+from reseen.projections.base import PROJECTIONS, Projection, create_projection, register
 from reseen.projections.linear import LDA, LW, PCA, l2_rows
 from reseen.projections.shaping import RN, Chain, Power, Truncate
 
@@ -11,11 +11,9 @@ __all__ = [
     "PROJECTIONS",
     "RN",
     "Chain",
-    "Pairs",
     "Power",
     "Projection",
     "Truncate",
-    "Vectors",
     "create_projection",
     "l2_rows",
     "register",

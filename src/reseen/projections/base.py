@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from reseen.errors import RecipeError
-
-Vectors = NDArray[np.float32]
-Pairs = NDArray[np.int64]
+from reseen.types import Pairs, Vectors
 
 
 class Projection:

@@ -11,17 +11,9 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from reseen.errors import NotFitted
-from reseen.projections.base import Pairs, Projection, Vectors, register
-from reseen.projections.moments import (
-    Float64,
-    blocks,
-    chosen,
-    class_scatter,
-    indexable,
-    moments,
-    pair_scatter,
-    shrink,
-)
+from reseen.projections.base import Projection, register
+from reseen.projections.moments import Float64, blocks, chosen, class_scatter, indexable, moments, pair_scatter, shrink
+from reseen.types import Pairs, Vectors
 
 log = logging.getLogger(__name__)
 

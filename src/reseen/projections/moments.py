@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.projections.base import Pairs, Vectors
+from reseen.types import Pairs, Rows, Vectors
 
 Float64 = NDArray[np.float64]
-Ints = NDArray[np.int64]
 BLOCK = 8192
 
 
@@ -78,7 +77,7 @@ def indexable(X: Vectors | Iterable[Vectors]) -> Vectors:
         return np.memmap(file, np.float32, "r", shape=(count, width))
 
 
-def chosen(X: Vectors, rows: Ints) -> Iterator[Vectors]:
+def chosen(X: Vectors, rows: Rows) -> Iterator[Vectors]:
     """``X[rows]``, block by block."""
     for start in range(0, len(rows), BLOCK):
         yield X[rows[start : start + BLOCK]]
@@ -94,7 +93,7 @@ def pair_scatter(X: Vectors, pairs: Pairs) -> Float64:
     return scatter / len(pairs)
 
 
-def class_scatter(X: Vectors, rows: Ints, classes: Ints) -> Float64:
+def class_scatter(X: Vectors, rows: Rows, classes: Rows) -> Float64:
     """``(d, d)`` mean of ``(x - c)(x - c)^T`` over ``X[rows]``, c the centre of the row's class ``(n,)``."""
     order = np.argsort(classes, kind="stable")
     rows = rows[order]

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.errors import NotFitted
-from reseen.projections.base import Pairs, Projection, Vectors, create_projection, register
+from reseen.projections.base import Projection, create_projection, register
 from reseen.projections.linear import l2_rows, leading_axes
 from reseen.projections.moments import BLOCK, indexable
+from reseen.types import Pairs, Vectors
 
 
 class _Fixed(Projection):

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from reseen.types import Pixels
+
 Range = tuple[float, float]
 
 

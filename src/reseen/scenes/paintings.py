@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.scenes.camera import Pixels, between, resized
+from reseen.scenes.camera import between, resized
+from reseen.types import Pixels
 
 Colour = tuple[float, float, float]
 Field = NDArray[np.float32]

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.scenes.camera import (
-    Pixels,
     Range,
     Scene,
     between,
@@ -36,6 +35,7 @@ from reseen.scenes.camera import (
     viewpoint,
 )
 from reseen.scenes.walls import frame, wall
+from reseen.types import Pixels
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.scenes.camera import (
-    Pixels,
     Range,
     Scene,
     between,
@@ -28,6 +27,7 @@ from reseen.scenes.camera import (
     viewpoint,
 )
 from reseen.scenes.walls import frame, wall
+from reseen.types import Pixels
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from reseen.scenes.camera import Pixels
+from reseen.types import Pixels
 
 
 def wall(rng: np.random.Generator, size: tuple[int, int]) -> Pixels:

@@ -1,5 +1,5 @@
 """Search: from a query's vector to ranked hits."""
 
-from reseen.search.ranking import Box, Hit, Match, Ranking
+from reseen.search.ranking import Hit, Match, Ranking
 
-__all__ = ["Box", "Hit", "Match", "Ranking"]
+__all__ = ["Hit", "Match", "Ranking"]

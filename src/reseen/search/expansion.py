@@ -10,15 +10,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Vectors = NDArray[np.float32]
-Ints = NDArray[np.int64]
+from reseen.types import Rows, Vectors
+
 Weights = Literal["uniform", "rank", "alpha"]
 
 BLOCK_BYTES = 64 << 20
 """Bytes of similarities held at once."""
 
 
-def neighbours(queries: Vectors, database: Vectors, n: int, *, skip: Ints | None = None) -> tuple[Ints, Vectors]:
+def neighbours(queries: Vectors, database: Vectors, n: int, *, skip: Rows | None = None) -> tuple[Rows, Vectors]:
     """Rows of the ``n`` nearest vectors of each query by inner product, nearest first, and their similarities.
 
     Args:
@@ -139,7 +139,7 @@ def instance_average(
     return _unit(moved)
 
 
-def _pulled(vectors: Vectors, database: Vectors, rows: Ints, weights: Vectors) -> Vectors:
+def _pulled(vectors: Vectors, database: Vectors, rows: Rows, weights: Vectors) -> Vectors:
     moved = np.empty((len(vectors), database.shape[1]), np.float32)
     step = max(1, BLOCK_BYTES // (4 * max(1, rows.shape[1]) * database.shape[1]))
     for start in range(0, len(vectors), step):

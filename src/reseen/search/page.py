@@ -14,7 +14,8 @@ from jinja2 import Environment, PackageLoader
 
 from reseen.errors import PhotoRejected
 from reseen.images import Longest, load_photo, resize_to
-from reseen.search.ranking import Hit, Match, Point, Ranking
+from reseen.search.ranking import Hit, Match, Ranking
+from reseen.types import Point
 
 THUMBNAIL = 320
 """Longest side of the page's pictures, in pixels."""

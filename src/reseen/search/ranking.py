@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-Box = tuple[float, float, float, float]
-Point = tuple[float, float]
+from reseen.types import Box, Point
 
 
 @dataclass(frozen=True, slots=True)

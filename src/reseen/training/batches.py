@@ -14,8 +14,7 @@ from reseen.training.datasets import TrainingSet
 from reseen.training.distributed import Workers
 from reseen.training.losses import Tuples
 from reseen.training.views import View, ViewReader
-
-Pixels = NDArray[np.uint8]
+from reseen.types import Pixels
 
 
 @dataclass(frozen=True)

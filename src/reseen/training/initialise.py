@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from reseen.errors import TrainingError
 from reseen.heads.regions import extra_regions
 from reseen.heads.remap import REMAP, landscape
-from reseen.mining.divergence import kl_weights
 from reseen.projections import create_projection
 from reseen.training.datasets import TrainingSet
+from reseen.training.mining.divergence import kl_weights
 from reseen.training.network import Network
 from reseen.training.settings import TrainingSettings
 from reseen.training.views import View, ViewReader

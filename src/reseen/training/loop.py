@@ -16,23 +16,17 @@ import torch
 from numpy.typing import NDArray
 
 from reseen.descriptor import Descriptor
-from reseen.descriptor.allocator import tune_allocator
-from reseen.descriptor.threads import network_threads, share_threads
+from reseen.descriptor.runtime.allocator import tune_allocator
+from reseen.descriptor.runtime.threads import network_threads, share_threads
 from reseen.errors import TrainingError
-from reseen.mining.negatives import Rule
 from reseen.training.batches import Batch, Stretch, batches
 from reseen.training.checkpoints import Position, has_run, read_state, restore_run, save_run, write_state
 from reseen.training.datasets import TrainingSet
 from reseen.training.distributed import Workers
 from reseen.training.initialise import initialise
 from reseen.training.losses import InBatch, create_loss
-from reseen.training.network import (
-    BatchGradient,
-    Network,
-    create_optimizer,
-    memory_advice,
-    rate_factor,
-)
+from reseen.training.mining.negatives import Rule
+from reseen.training.network import BatchGradient, Network, create_optimizer, memory_advice, rate_factor
 from reseen.training.record import Progress, run_card, write_log
 from reseen.training.result import averaged, learn_projection, with_weights
 from reseen.training.settings import TrainingSettings, differences

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reseen.errors import RecipeError
-from reseen.mining.negatives import NONE, Rule, mine_negatives
+from reseen.training.mining.negatives import NONE, Rule, mine_negatives
 
 DISTANCE_FLOOR = 1e-12
 
@@ -182,7 +182,7 @@ class InBatch(Loss):
 
     Args:
         loss: what is summed over the tuples.
-        rule: one of mining's rules (:func:`reseen.mining.negatives.mine_negatives`), followed within the batch.
+        rule: one of mining's (:func:`reseen.training.mining.negatives.mine_negatives`), followed within the batch.
         count: negatives per query.
         margin: of ``semi-hard``.
         seed: of ``random``.

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -19,8 +18,8 @@ from reseen.heads import Head
 from reseen.training.distributed import Workers
 from reseen.training.losses import Loss, Tuples
 from reseen.training.settings import Schedule, TrainingSettings
+from reseen.types import Pixels
 
-Pixels = NDArray[np.uint8]
 NORMS = (nn.modules.batchnorm._BatchNorm,)
 
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from reseen.errors import RecipeError
 from reseen.images import Exact, Longest, ResizeRule
-from reseen.mining.negatives import Rule
+from reseen.training.mining.negatives import Rule
 
 
 @dataclass(frozen=True)

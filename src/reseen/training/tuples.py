@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from reseen.errors import TrainingError
 from reseen.images import Longest
-from reseen.mining import positives
-from reseen.mining.negatives import Rule as NegativeRule
-from reseen.mining.negatives import mine_negatives
-from reseen.mining.selection import (
+from reseen.training.datasets import TrainingSet
+from reseen.training.mining import positives
+from reseen.training.mining.negatives import Rule as NegativeRule
+from reseen.training.mining.negatives import mine_negatives
+from reseen.training.mining.selection import (
     SIDE,
     PairMatcher,
     choose_candidates,
@@ -25,11 +26,10 @@ from reseen.mining.selection import (
     random_pairs,
     verified,
 )
-from reseen.training.datasets import TrainingSet
 from reseen.training.settings import TrainingSettings
 from reseen.training.views import View, ViewReader
+from reseen.types import Vectors
 
-Vectors = NDArray[np.float32]
 Encode = Callable[[Sequence[View]], Vectors]
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.errors import TrainingError
-from reseen.evaluation.benchmark import Benchmark
-from reseen.evaluation.metrics import average_precision, from_scores
+from reseen.evaluation.benchmarks.benchmark import Benchmark
+from reseen.evaluation.measures.metrics import average_precision, from_scores
 from reseen.training.datasets import TrainingSet
 from reseen.training.views import View
-
-Vectors = NDArray[np.float32]
+from reseen.types import Vectors
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from reseen.scenes.camera import relight
 from reseen.scenes.virtual import VirtualSettings, mild_view, virtual_photo
 from reseen.training.datasets import TrainingSet
 from reseen.training.settings import Views
+from reseen.types import Pixels
 
-Pixels = NDArray[np.uint8]
 Kind = Literal["plain", "augmented", "mild", "virtual"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ import scipy.io
 
 from reseen.errors import BenchmarkError, UntrustedFile
 from reseen.evaluation import load_benchmarks
-from reseen.evaluation.benchmark import check_count
+from reseen.evaluation.benchmarks.benchmark import check_count
 
 
 def names(benchmark, rows):

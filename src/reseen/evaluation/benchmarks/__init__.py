@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from reseen.errors import BenchmarkError
-from reseen.evaluation.benchmark import Benchmark, check_sums
 from reseen.evaluation.benchmarks import cdvs, folders, holidays, landmarks, manifest, oxford, revisited, ukb
+from reseen.evaluation.benchmarks.benchmark import Benchmark, check_sums
 
 Loader = Callable[..., list[Benchmark]]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from reseen.errors import BenchmarkError
-from reseen.evaluation.benchmark import Benchmark, Query, by_stem, check_count, make_benchmark, rows_of
+from reseen.evaluation.benchmarks.benchmark import Benchmark, Query, by_stem, check_count, make_benchmark, rows_of
 
 COUNT = 761_757
 

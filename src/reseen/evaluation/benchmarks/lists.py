@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from reseen.errors import BenchmarkError
-from reseen.evaluation.metrics import Ints
-from reseen.images import Box
 from reseen.safe_pickle import read_pickle
+from reseen.types import Box, Rows
 
 
 @dataclass(frozen=True)
@@ -95,12 +94,12 @@ def image_path(folder: Path, stem: str, photos: Mapping[str, Path]) -> Path:
     return photos.get(stem, folder / "jpg" / f"{stem}.jpg")
 
 
-def index_array(entry: Mapping[str, Any], key: str, first: int) -> Ints:
+def index_array(entry: Mapping[str, Any], key: str, first: int) -> Rows:
     """Rows under ``key``, counted from 0; none when the key is missing."""
     values = np.ravel(np.asarray(entry.get(key, []), dtype=np.float64)) if entry.get(key) is not None else np.zeros(0)
     return np.unique(values.astype(np.int64) - first)
 
 
-def union(entry: Mapping[str, Any], keys: tuple[str, ...], first: int) -> Ints:
+def union(entry: Mapping[str, Any], keys: tuple[str, ...], first: int) -> Rows:
     """Rows under several keys, together."""
     return np.unique(np.concatenate([index_array(entry, key, first) for key in keys]))

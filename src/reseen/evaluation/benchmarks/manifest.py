@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from reseen.errors import BenchmarkError
-from reseen.evaluation.benchmark import Benchmark, Query, make_benchmark, rows_of
-from reseen.images import Box
+from reseen.evaluation.benchmarks.benchmark import Benchmark, Query, make_benchmark, rows_of
+from reseen.types import Box
 
 
 def load(path: Path) -> Benchmark:

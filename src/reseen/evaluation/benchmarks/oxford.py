@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reseen.errors import BenchmarkError
-from reseen.evaluation.benchmark import Benchmark, Query, by_stem, check_count, make_benchmark, rows_of
+from reseen.evaluation.benchmarks.benchmark import Benchmark, Query, by_stem, check_count, make_benchmark, rows_of
 from reseen.evaluation.benchmarks.lists import find_list, image_path, index_array, read_list
 
 COUNTS = {"oxford5k": (5063, 5062), "paris6k": (6392,)}

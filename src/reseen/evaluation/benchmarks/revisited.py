@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reseen.errors import BenchmarkError
-from reseen.evaluation.benchmark import Benchmark, Query, by_stem, check_count, make_benchmark
+from reseen.evaluation.benchmarks.benchmark import Benchmark, Query, by_stem, check_count, make_benchmark
 from reseen.evaluation.benchmarks.lists import find_list, image_path, read_list, union
 
 COUNTS = {"roxford5k": 4993, "rparis6k": 6322}

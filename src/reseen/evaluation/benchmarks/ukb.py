@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reseen.evaluation.benchmark import Benchmark, Query, by_stem, check_count, make_benchmark
+from reseen.evaluation.benchmarks.benchmark import Benchmark, Query, by_stem, check_count, make_benchmark
 
 COUNT = 10_200
 

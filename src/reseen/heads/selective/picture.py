@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from reseen.heads.pooling import Signed
 from reseen.heads.selective.masks import max_mask, sift_mask, sift_points, sum_mask
-
-Pixels = NDArray[np.uint8]
+from reseen.types import Pixels
 
 
 def shade(pixels: Pixels, keep: Tensor) -> Pixels:

@@ -6,12 +6,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from reseen.search.geometry.matching import Pairs
-
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
+from reseen.types import Rows, Values
 
 
 @dataclass(frozen=True)
@@ -52,12 +49,12 @@ class Model:
     """
 
     kind: str
-    matrix: Floats
+    matrix: Values
     query: Rows
     photo: Rows
 
 
-def homography(q: Floats, p: Floats, pairs: Pairs, rows: Rows, corners: Floats, settings: Geometry) -> Model | None:
+def homography(q: Values, p: Values, pairs: Pairs, rows: Rows, corners: Values, settings: Geometry) -> Model | None:
     """The plane that explains the matches ``rows`` of ``pairs``, refined by a guided second pass; None for none.
 
     Args:
@@ -78,7 +75,7 @@ def homography(q: Floats, p: Floats, pairs: Pairs, rows: Rows, corners: Floats, 
     return _guided(found, q, p, pairs, corners, settings) if settings.guided else found
 
 
-def fundamental(q: Floats, p: Floats, pairs: Pairs, rows: Rows, settings: Geometry) -> Model | None:
+def fundamental(q: Values, p: Values, pairs: Pairs, rows: Rows, settings: Geometry) -> Model | None:
     """The epipolar geometry of the matches ``rows`` of ``pairs``, at least 8; None for none."""
     try:
         f, seen = cv2.findFundamentalMat(q[pairs.query[rows]], p[pairs.photo[rows]], _usac(settings))
@@ -103,7 +100,7 @@ def _usac(settings: Geometry) -> cv2.UsacParams:
     return params
 
 
-def plausible(h: Floats, corners: Floats, settings: Geometry) -> bool:
+def plausible(h: Values, corners: Values, settings: Geometry) -> bool:
     """Whether a camera can see the query's frame so: in front, convex, not turned over, not tiny.
 
     The frame's ``corners (4, 2)`` are given clockwise from the top left.
@@ -124,14 +121,14 @@ def plausible(h: Floats, corners: Floats, settings: Geometry) -> bool:
     return bool(1 / settings.area < growth < settings.area)
 
 
-def _turns(polygon: Floats) -> Floats:
+def _turns(polygon: Values) -> Values:
     """Cross products at the corners: all positive for a convex polygon in the frame's own direction."""
     ahead = np.roll(polygon, -1, 0) - polygon
     behind = np.roll(ahead, 1, 0)
     return np.asarray(behind[:, 0] * ahead[:, 1] - behind[:, 1] * ahead[:, 0])
 
 
-def _guided(found: Model, q: Floats, p: Floats, pairs: Pairs, corners: Floats, settings: Geometry) -> Model:
+def _guided(found: Model, q: Values, p: Values, pairs: Pairs, corners: Values, settings: Geometry) -> Model:
     """Match again near the place where the model sees each keypoint, and fit again.
 
     Instead of the ratio test a match must be better than everything elsewhere in the photo: with a bare

@@ -57,6 +57,6 @@ class Calibration:
 
 @cache
 def default_calibration() -> Calibration:
-    """The one that is shipped (``benchmarks/calibrate_geometry.py`` learns it)."""
+    """The one that is shipped (``tools/calibrate_geometry.py`` learns it)."""
     values = json.loads(files("reseen.search.geometry").joinpath("calibration.json").read_text("utf-8"))
     return Calibration(values["weights"], values["prior"])

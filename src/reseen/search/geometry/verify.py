@@ -16,9 +16,9 @@ from reseen.search.geometry.threads import one_thread_each
 from reseen.search.geometry.voting import agreeing
 from reseen.search.local.base import LocalFeatures
 from reseen.search.local.sift import mirrored
+from reseen.types import Box
 
 Polygon = tuple[tuple[float, float], ...]
-Box = tuple[float, float, float, float]
 
 SCENE = 8
 """Places that must agree before a fundamental matrix, which has 7 degrees of freedom, is asked for."""

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from reseen.errors import ReseenError
 from reseen.search.local import LocalFeatures
 from reseen.search.ranking import Hit, Ranking
-
-Vectors = NDArray[np.float32]
+from reseen.types import Vectors
 
 
 class RerankError(ReseenError):

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from reseen.search.ranking import Ranking
 from reseen.search.rerank.base import Evidence, RerankError, rescored
+from reseen.types import Values
 
 Cells = tuple[int, int, int, int]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Localisation:
     reach: int = 3
 
 
-def mac(maps: NDArray[np.float32]) -> Floats:
+def mac(maps: NDArray[np.float32]) -> Values:
     """Maxima ``(C,)`` of a map ``(C, h, w)``, negative values clamped at 0, of unit length (siaMAC, Eq. 1)."""
     return _unit(np.maximum(maps, 0).max((1, 2)).astype(np.float64))
 
 
-def integral(maps: NDArray[np.float32], exponent: float) -> tuple[Floats, Floats]:
+def integral(maps: NDArray[np.float32], exponent: float) -> tuple[Values, Values]:
     """Integral image ``(h + 1, w + 1, C)`` of ``(max(x, 0) / peak)^exponent``, and the peak of each channel ``(C,)``.
 
     Dividing by the peak keeps the power within float64's range; differences of the sums round to about 3e-16, so that
@@ -52,7 +52,7 @@ def integral(maps: NDArray[np.float32], exponent: float) -> tuple[Floats, Floats
     return sums, peak
 
 
-def box_similarities(sums: Floats, peak: Floats, query: Floats, boxes: NDArray[np.int64], exponent: float) -> Floats:
+def box_similarities(sums: Values, peak: Values, query: Values, boxes: NDArray[np.int64], exponent: float) -> Values:
     """Cosine ``(n,)`` of a query ``(C,)`` with approximate maxima of boxes ``(n, 4)``: x0, y0, x1, y1 (exclusive)."""
     x0, y0, x1, y1 = boxes.T
     inside = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
@@ -74,7 +74,7 @@ def candidate_boxes(height: int, width: int, aspect: float, settings: Localisati
 
 
 def locate(
-    query: Floats, maps: NDArray[np.float32], aspect: float, settings: Localisation | None = None
+    query: Values, maps: NDArray[np.float32], aspect: float, settings: Localisation | None = None
 ) -> tuple[Cells, float]:
     """The box of a map ``(C, h, w)`` that is most like the query, and its cosine.
 
@@ -109,7 +109,7 @@ def locate(
     return (x0, y0, x1, y1), score
 
 
-def _unit(x: Floats) -> Floats:
+def _unit(x: Values) -> Values:
     return np.asarray(x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12))
 
 
@@ -119,7 +119,7 @@ def _spans(length: int, step: int) -> NDArray[np.int64]:
     return np.array([(a, b) for a in starts for b in ends if a < b], np.int64)
 
 
-def _away(boxes: NDArray[np.int64], aspect: float) -> Floats:
+def _away(boxes: NDArray[np.int64], aspect: float) -> Values:
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     return np.asarray(np.abs(np.log(width / height / aspect)))
 

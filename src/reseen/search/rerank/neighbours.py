@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.search.ranking import Ranking
-from reseen.search.rerank.base import Evidence, Vectors, permuted, rescored
+from reseen.search.rerank.base import Evidence, permuted, rescored
+from reseen.types import Vectors
 
 
 def _unit(x: NDArray[Any]) -> Vectors:

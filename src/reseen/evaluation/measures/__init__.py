@@ -1,0 +1,1 @@
+"""Figures of merit, their statistics, and the rankings that they read."""

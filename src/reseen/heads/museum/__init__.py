@@ -1,0 +1,1 @@
+"""The networks of the museum paper: classifier, fully convolutional network, regions."""

@@ -1,0 +1,214 @@
+"""Which object is this? Photos answered with instances: name, score, confidence, or no match."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reseen.collections import Collection
+from reseen.collections.gallery import Gallery, References
+from reseen.errors import PhotoRejected
+from reseen.identify.calibration import Calibration, stored
+from reseen.identify.objects import find_objects
+from reseen.images import PhotoLike, display
+from reseen.search import Ranking
+from reseen.types import Box, Vectors
+
+
+@dataclass(frozen=True)
+class InstanceHit:
+    """One instance that a photo may show.
+
+    Attributes:
+        rank: from 1.
+        instance: its label.
+        score: similarity of its most alike reference photo.
+        confidence: calibrated probability, 0..1, that the photo shows it; None without a calibration.
+        photos: the reference photos that speak for it, most alike first.
+        box: where it is, ``(x0, y0, x1, y1)`` in pixels of the upright photo, when objects were looked for.
+    """
+
+    rank: int
+    instance: str
+    score: float
+    confidence: float | None
+    photos: tuple[str, ...]
+    box: Box | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "rank": self.rank,
+            "instance": self.instance,
+            "score": self.score,
+            "confidence": self.confidence,
+            "photos": list(self.photos),
+            "box": list(self.box) if self.box is not None else None,
+        }
+
+
+@dataclass(frozen=True)
+class Identification:
+    """The answer for one photo.
+
+    Attributes:
+        query: display text of the photo.
+        box: the part of it that was asked about.
+        no_match: True when no instance is good enough; ``hits`` then are the nearest, for the curious.
+        hits: instances, most alike first; when objects were looked for, the objects that were found.
+    """
+
+    query: str
+    box: Box | None
+    no_match: bool
+    hits: tuple[InstanceHit, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of ``reseen identify --json``."""
+        return {
+            "query": self.query,
+            "box": list(self.box) if self.box is not None else None,
+            "no_match": self.no_match,
+            "hits": [hit.to_json() for hit in self.hits],
+        }
+
+
+class Identifier:
+    """Answers which instances of a collection photos show.
+
+    Args:
+        collection: whose labels are the instances (see :meth:`Gallery.of`).
+        references: what stands for an instance, see :data:`References`.
+        calibration: instead of the stored one; without either every photo gets an answer.
+        threshold: on the confidence, instead of the calibration's.
+        force: let one file stand under two labels.
+        rerank: stages that look again at the photos most alike a whole photo or its box (not at the windows of several
+            objects), see ``Collection.search``; ``auto`` is geometry where the collection has local features.
+    """
+
+    def __init__(
+        self,
+        collection: Collection,
+        *,
+        references: References = "photos",
+        calibration: Calibration | None = None,
+        threshold: float | None = None,
+        force: bool = False,
+        rerank: str = "auto",
+    ) -> None:
+        self.collection = collection
+        self.rerank = rerank
+        self.depth = collection.rerank_depth(rerank)
+        self.photos = Gallery.of(collection, force=force)
+        self.gallery = self.photos.standing(references)
+        self.calibration = calibration or stored(collection, self.photos)
+        self.threshold = threshold
+        if threshold is None and self.calibration is not None:
+            self.threshold = self.calibration.threshold
+
+    def identify(
+        self, photo: PhotoLike, box: Box | None = None, *, k: int = 5, objects: bool = False
+    ) -> Identification:
+        """The instances that a photo, or the part of it in ``box``, may show.
+
+        Args:
+            photo: see ``reseen.images.PhotoLike``.
+            box: in pixels of the upright photo.
+            k: hits at most.
+            objects: look for several objects, each with its own box.
+
+        Raises:
+            PhotoRejected: the photo cannot be used.
+        """
+        name = display(photo) if isinstance(photo, str | os.PathLike) else "<photo>"
+        if objects:
+            return self._objects(photo, name, box, k)
+        vector = self.collection.encoder.encode([photo], boxes=[box])[0]
+        if not self.depth:
+            return self.identify_vector(vector, k=k, query=name, box=box)
+        before = self.collection.search_vector(vector, self.depth, query=name, box=box)
+        return self._reranked(before, self.collection.rerank(before, photo, vector, self.rerank), vector, k)
+
+    def _reranked(self, before: Ranking, after: Ranking, vector: Vectors, k: int) -> Identification:
+        """Each instance rises with its photo that rose most; geometry's evidence for a photo multiplies the odds."""
+        instance = {row.id: int(i) for row, i in zip(self.photos.rows, self.photos.instance, strict=True)}
+        scores, confidence = self.judge(vector[None])
+        old = {hit.id: hit.score for hit in before}
+        rise = np.full(len(self.photos), -np.inf)
+        evidence = np.zeros(len(self.photos))
+        for hit in after:
+            i = instance.get(hit.id)
+            if i is None:
+                continue
+            rise[i] = max(rise[i], hit.score - old[hit.id])
+            if hit.match is not None:
+                evidence[i] = max(evidence[i], hit.match.log_evidence)
+        scores = scores + np.where(np.isfinite(rise), rise, 0)
+        if confidence is not None:
+            odds = np.log(np.clip(confidence, 1e-9, 1)) - np.log1p(-np.clip(confidence, 0, 1 - 1e-9)) + evidence
+            confidence = (1 / (1 + np.exp(-odds))).astype(np.float32)
+        best = np.argsort(-scores[0], kind="stable")[:k]
+        hits = tuple(self._hit(rank, int(i), vector, scores[0], confidence, None) for rank, i in enumerate(best, 1))
+        return Identification(before.query, before.box, self._refused(hits), hits)
+
+    def identify_vector(
+        self, vector: Vectors, *, k: int = 5, query: str = "<vector>", box: Box | None = None
+    ) -> Identification:
+        """The same for a vector ``(dim,)`` of the collection's descriptor."""
+        scores, confidence = self.judge(vector[None])
+        best = np.argsort(-scores[0], kind="stable")[:k]
+        hits = tuple(self._hit(rank, int(i), vector, scores[0], confidence, None) for rank, i in enumerate(best, 1))
+        return Identification(query, box, self._refused(hits), hits)
+
+    def judge(self, vectors: Vectors) -> tuple[Vectors, Vectors | None]:
+        """Scores and confidences ``(q, I)`` of vectors ``(q, dim)``; no confidences without a calibration."""
+        scores = self.gallery.scores(self.gallery.similarities(vectors))
+        if self.calibration is None:
+            return scores, None
+        return scores, self.calibration.confidence(scores).astype(np.float32)
+
+    def _hit(
+        self, rank: int, instance: int, vector: Vectors, scores: Vectors, confidence: Vectors | None, box: Box | None
+    ) -> InstanceHit:
+        similar = self.photos.similarities(vector[None])[0]
+        return InstanceHit(
+            rank,
+            self.gallery.names[instance],
+            float(scores[instance]),
+            None if confidence is None else float(confidence[0, instance]),
+            tuple(row.name for row in self.photos.speaking(similar, instance)),
+            box,
+        )
+
+    def _refused(self, hits: Sequence[InstanceHit]) -> bool:
+        if not hits:
+            return True
+        best = hits[0].confidence
+        return best is not None and self.threshold is not None and best < self.threshold
+
+    def _objects(self, photo: PhotoLike, name: str, box: Box | None, k: int) -> Identification:
+        encoder: Any = self.collection.encoder
+        found = find_objects(encoder, photo, self.judge, box=box, most=k, threshold=self.threshold)
+        hits = []
+        for rank, item in enumerate(found, 1):
+            scores, confidence = self.judge(item.vector[None])
+            hits.append(self._hit(rank, item.instance, item.vector, scores[0], confidence, item.box))
+        return Identification(name, box, self._refused(hits), tuple(hits))
+
+
+def identify(
+    collection: Collection, photos: Sequence[PhotoLike], *, k: int = 5, objects: bool = False
+) -> list[Identification | PhotoRejected]:
+    """:meth:`Identifier.identify` of several photos; a bad one gives its rejection instead."""
+    identifier = Identifier(collection)
+    answers: list[Identification | PhotoRejected] = []
+    for photo in photos:
+        try:
+            answers.append(identifier.identify(photo, k=k, objects=objects))
+        except PhotoRejected as error:
+            answers.append(error)
+    return answers

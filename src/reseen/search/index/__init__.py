@@ -1,0 +1,1 @@
+"""Indexes: from what is asked to the ids of the nearest."""

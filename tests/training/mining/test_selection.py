@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from reseen.training.mining.selection import (
+    PairMatcher,
+    choose_candidates,
+    choose_queries,
+    middle_photos,
+    near_chosen,
+    random_pairs,
+    verified,
+)
+
+
+def test_queries_are_a_tenth_of_a_cluster_and_at_most_thirty():
+    clusters = np.repeat([0, 1, 2, 3], [100, 900, 5, 1])
+    queries = choose_queries(clusters)
+    assert np.bincount(clusters[queries], minlength=4).tolist() == [10, 30, 1, 0]
+    assert (queries == choose_queries(clusters)).all()
+
+
+def test_candidates_are_the_used_photos_and_twenty_more_of_each_cluster():
+    clusters = np.repeat([0, 1], [100, 15])
+    pool = choose_candidates(clusters, np.array([3, 4]))
+    assert {3, 4} <= set(pool.tolist())
+    assert np.bincount(clusters[pool]).tolist() == [22, 15]
+
+
+def test_pairs_are_different_and_within_clusters():
+    clusters = np.array([5, 6, 5, 5, 7, 6])
+    pairs = random_pairs(clusters)
+    assert sorted(map(tuple, np.sort(pairs, 1).tolist())) == [(0, 2), (0, 3), (1, 5), (2, 3)]
+    assert len(random_pairs(clusters, per_cluster=1)) == 2
+
+
+def test_the_middle_photo_is_most_like_its_cluster():
+    angles = np.radians([0, 10, 50, 90, 0])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+    assert middle_photos(vectors, np.array([0, 0, 0, 0, 1])).tolist() == [2, 4]
+
+
+def test_photos_far_from_the_chosen_query_are_dropped():
+    vectors = np.array([[1, 0], [0.8, 0.6], [0, 1], [0, 1]], np.float32)
+    keep = near_chosen(vectors, np.array([0, 0, 0, 1]), np.array([0]), farthest=1.0)
+    assert keep.tolist() == [True, True, False, True]
+
+
+def test_pairs_with_five_to_thirty_inliers_stay():
+    assert verified(np.array([4, 5, 30, 31])).tolist() == [False, True, True, False]
+
+
+def test_inliers_tell_a_turned_photo_from_another_one():
+    random = np.random.default_rng(0)
+    texture = cv2.GaussianBlur(random.integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 3)
+    texture = cv2.normalize(texture, None, 0, 255, cv2.NORM_MINMAX)
+    turned = cv2.warpAffine(texture, cv2.getRotationMatrix2D((160, 120), 10, 0.9), (320, 240))
+    other = cv2.GaussianBlur(random.integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 3)
+    matcher = PairMatcher()
+    for number, pixels in enumerate([texture, turned, cv2.normalize(other, None, 0, 255, cv2.NORM_MINMAX)]):
+        matcher.add(number, pixels)
+    matcher.add(3, np.zeros((50, 50, 3), np.uint8))
+    assert matcher.inliers(0, 1) > 50
+    assert matcher.inliers(0, 2) < 15
+    assert matcher.inliers(0, 3) == 0
