@@ -40,7 +40,7 @@ def test_formats(kind):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
 def test_orientation_is_undone_as_pillow_does(orientation, kind):
     from PIL import ImageOps
 

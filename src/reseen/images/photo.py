@@ -57,8 +57,12 @@ def read_bytes(path: str | bytes | os.PathLike[str] | os.PathLike[bytes], limits
             raise PhotoRejected(name, "is a folder, not a photo" if readable else "the folder cannot be read")
         if not stat.S_ISREG(kind):
             raise PhotoRejected(name, "is not a regular file")
-        with open(path, "rb") as file:  # noqa: PTH123 - paths may be bytes
-            data = file.read(limits.max_bytes + 1)
+        # what stands there may have changed since, and some files of the system wait for ever: never block
+        opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(opened, "rb") as file:
+            if not stat.S_ISREG(os.fstat(opened).st_mode):
+                raise PhotoRejected(name, "is not a regular file")
+            data = file.read(limits.max_bytes + 1) or b""
     except FileNotFoundError:
         raise PhotoRejected(name, "no such file") from None
     except OSError as error:
