@@ -38,8 +38,14 @@ class ImageSettings:
     def __post_init__(self) -> None:
         if sum(rule is not None for rule in (self.longest, self.exact, self.shortest)) != 1:
             raise RecipeError("[images] needs either `longest`, `exact` or `shortest`")
-        if self.aspect is not None and (self.shortest is None or self.aspect < 1):
-            raise RecipeError("[images] `aspect` goes with `shortest` and is at least 1")
+        if self.aspect is not None and self.shortest is None:
+            raise RecipeError("[images] `aspect` goes with `shortest`")
+        _in_range("images", {"longest": self.longest, "shortest": self.shortest, "aspect": self.aspect})
+        if self.exact is not None:
+            if not isinstance(self.exact, tuple) or len(self.exact) != 2:
+                raise RecipeError(f"[images] exact = {self.exact!r} is not [width, height]")
+            _in_range("images", {"exact": self.exact[0]})
+            _in_range("images", {"exact": self.exact[1]})
         if self.crop not in CROPS:
             raise RecipeError(f"[images] crop = {self.crop!r} is not one of {', '.join(CROPS)}")
 
@@ -52,6 +58,46 @@ class ImageSettings:
             return Shortest(self.shortest, self.aspect or 2.0)
         assert self.longest is not None
         return Longest(self.longest)
+
+
+WHOLE: Mapping[str, tuple[float, float]] = {
+    "longest": (32, 8192),
+    "shortest": (32, 4096),
+    "exact": (32, 8192),
+    "levels": (1, 7),
+    "dim": (1, 65536),
+    "fc": (1, 65536),
+    "local": (1, 65536),
+    "k": (1, 65536),
+    "d": (1, 65536),
+    "sample": (1, 100_000_000),
+    "grid": (1, 64),
+    "places": (1, 64),
+}
+"""Least and largest value of a recipe's whole numbers, by name; a recipe may come from anybody."""
+RANGES: Mapping[str, tuple[float, float]] = {
+    "aspect": (1, 16),
+    "factors": (0.05, 4),
+    "weights": (0, 1000),
+    "p": (0.01, 100),
+    "power": (0, 100),
+    "exponent": (0, 100),
+    "shrinkage": (0, 1),
+}
+"""The same of its other numbers."""
+MOST_SCALES = 16
+
+
+def _in_range(section: str, settings: Mapping[str, Any]) -> None:
+    """RecipeError where a setting is no number of its kind, or one outside its range; None is left out."""
+    for name, value in settings.items():
+        limits = WHOLE.get(name) or RANGES.get(name)
+        if value is None or limits is None:
+            continue
+        kinds = int if name in WHOLE else int | float
+        if isinstance(value, bool) or not isinstance(value, kinds) or not limits[0] <= value <= limits[1]:
+            a_number = "a whole number" if name in WHOLE else "a number"
+            raise RecipeError(f"[{section}] {name} = {value!r} is not {a_number} from {limits[0]:g} to {limits[1]:g}")
 
 
 CROPS = ("relative", "tight", "padded", "activations")
@@ -82,8 +128,14 @@ class Scales:
     power: float | str = 1.0
 
     def __post_init__(self) -> None:
-        if not self.factors or any(f <= 0 for f in self.factors):
-            raise RecipeError("[scales] factors must be positive numbers")
+        if not 1 <= len(self.factors) <= MOST_SCALES:
+            raise RecipeError(f"[scales] needs 1 to {MOST_SCALES} factors")
+        for factor in self.factors:
+            _in_range("scales", {"factors": factor})
+        for weight in self.weights:
+            _in_range("scales", {"weights": weight})
+        if self.power != "gem":
+            _in_range("scales", {"power": self.power})
         if self.weights and len(self.weights) != len(self.factors):
             raise RecipeError("[scales] weights and factors differ in number")
 
@@ -123,6 +175,8 @@ class Recipe:
             raise RecipeError(f"recipe {data.get('name', '')!r}: {str(error).split('__init__() ')[-1]}") from None
         if "kind" not in recipe.head or any("kind" not in step for step in recipe.projection):
             raise RecipeError(f"recipe {recipe.name!r}: the head and each projection need a `kind`")
+        for section, table in (("head", recipe.head), *(("projection", step) for step in recipe.projection)):
+            _in_range(section, table)
         return recipe
 
     def to_dict(self) -> dict[str, Any]:
