@@ -161,7 +161,10 @@ class Recipe:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
         """A recipe from TOML's or JSON's tables; RecipeError names what is wrong."""
+        if not isinstance(data, Mapping):
+            raise RecipeError("a recipe is a table of settings")
         data = dict(data)
+        called = f"recipe {data.get('name', '')!r}"
         try:
             images = _section(ImageSettings, data.pop("images"))
             backbone = _section(BackboneSettings, data.pop("backbone"))
@@ -170,11 +173,13 @@ class Recipe:
             projection = tuple(dict(step) for step in data.pop("projection", []))
             recipe = cls(images=images, backbone=backbone, scales=scales, head=head, projection=projection, **data)
         except KeyError as error:
-            raise RecipeError(f"recipe {data.get('name', '')!r}: section {error} is missing") from None
-        except TypeError as error:
-            raise RecipeError(f"recipe {data.get('name', '')!r}: {str(error).split('__init__() ')[-1]}") from None
-        if "kind" not in recipe.head or any("kind" not in step for step in recipe.projection):
-            raise RecipeError(f"recipe {recipe.name!r}: the head and each projection need a `kind`")
+            raise RecipeError(f"{called}: section {error} is missing") from None
+        except (TypeError, ValueError, AttributeError) as error:
+            raise RecipeError(f"{called}: {str(error).split('__init__() ')[-1]}") from None
+        if any(not isinstance(step.get("kind"), str) for step in (recipe.head, *recipe.projection)):
+            raise RecipeError(f"{called}: the head and each projection need a `kind`")
+        if not isinstance(recipe.name, str) or not isinstance(recipe.training, Mapping):
+            raise RecipeError(f"{called}: its name is text, and [training] a table")
         for section, table in (("head", recipe.head), *(("projection", step) for step in recipe.projection)):
             _in_range(section, table)
         return recipe
@@ -191,7 +196,9 @@ class Recipe:
         return kept
 
 
-def _section(cls: type[Any], table: Mapping[str, Any]) -> Any:
+def _section(cls: type[Any], table: Any) -> Any:
+    if not isinstance(table, Mapping):
+        raise TypeError(f"{table!r} stands where a table of settings should")
     return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in table.items()})
 
 

@@ -28,7 +28,10 @@ class GroundTruthList:
         """A query's ``bbx``; MATLAB's pixels count from 1 too."""
         if "bbx" not in entry or entry["bbx"] is None or np.size(entry["bbx"]) == 0:
             return None
-        x0, y0, x1, y1 = (float(v) for v in np.ravel(entry["bbx"]))
+        try:
+            x0, y0, x1, y1 = (float(v) for v in np.ravel(entry["bbx"]))
+        except (TypeError, ValueError):
+            raise BenchmarkError(f"{self.file}: bbx {entry['bbx']!r} is not four numbers") from None
         return x0 - self.first, y0 - self.first, x1 - self.first, y1 - self.first
 
 
@@ -79,6 +82,8 @@ def _read_matlab(file: Path) -> dict[str, Any]:
 def _names(value: Any) -> list[str]:
     """Names without suffix."""
     listed = [value] if isinstance(value, str) else list(value)
+    if any("\0" in str(name) for name in listed):
+        raise ValueError("a name holds NUL")
     return [_stem(str(name).strip()) for name in listed]
 
 
@@ -96,7 +101,14 @@ def image_path(folder: Path, stem: str, photos: Mapping[str, Path]) -> Path:
 
 def index_array(entry: Mapping[str, Any], key: str, first: int) -> Rows:
     """Rows under ``key``, counted from 0; none when the key is missing."""
-    values = np.ravel(np.asarray(entry.get(key, []), dtype=np.float64)) if entry.get(key) is not None else np.zeros(0)
+    if entry.get(key) is None:
+        return np.zeros(0, np.int64)
+    try:
+        values = np.ravel(np.asarray(entry[key], dtype=np.float64))
+    except (TypeError, ValueError, OverflowError):
+        raise BenchmarkError(f"ground truth: {key!r} is not a list of rows") from None
+    if not (np.abs(values) < 2**53).all():
+        raise BenchmarkError(f"ground truth: {key!r} holds rows that do not exist")
     return np.unique(values.astype(np.int64) - first)
 
 

@@ -132,12 +132,15 @@ def retrieval_sfm(data: dict[str, Any], root: AnyPath, name: str, part: str = "t
         table = data[part]
         cids, clusters = list(table["cids"]), np.asarray(table["cluster"], np.int64)
         pairs = np.stack([np.asarray(table["qidxs"]), np.asarray(table["pidxs"])], 1).astype(np.int64)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise TrainingError(f"{name}: not a retrieval-SfM list: {error!r} in part {part!r}") from None
     if len(clusters) != len(cids) or (len(pairs) and not 0 <= pairs.min() <= pairs.max() < len(cids)):
         raise TrainingError(f"{name}: damaged: its tables differ in length")
     home = Path(root)
-    photos = tuple(home / c[-2:] / c[-4:-2] / c[-6:-4] / c for c in map(str, cids))
+    names = [str(c) for c in cids]
+    if any("\0" in cid or "/" in cid for cid in names):
+        raise TrainingError(f"{name}: damaged: a photo's name holds / or NUL")
+    photos = tuple(home / c[-2:] / c[-4:-2] / c[-6:-4] / c for c in names)
     there = np.array([photo.is_file() for photo in photos], bool)
     if not there.any():
         raise TrainingError(f"{name}: none of its {len(photos)} photos is below {home}")
