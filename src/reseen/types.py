@@ -25,3 +25,7 @@ Point = tuple[float, float]
 """``(x, y)`` in pixels of the upright photo."""
 Progress = Callable[[int, int], None]
 """Called with (done, all)."""
+Cells = tuple[int, int, int, int]
+"""``(x0, y0, x1, y1)`` in cells of a feature map, ends exclusive."""
+FeatureMaps = tuple[NDArray[np.float32], ...]
+"""``(C, h, w)`` of each layer, of one photo."""

@@ -1,44 +1,27 @@
-"""A descriptor of coarse pixels: what a collection asks of one, without a network."""
-
-from dataclasses import dataclass, field
+"""A descriptor of coarse pixels: all that a collection asks of one, without a network."""
 
 import numpy as np
 
+from reseen.encoder import Encoded, Encoder
 from reseen.errors import PhotoRejected
 from reseen.images import load_photo, resize_to
 
 
-@dataclass
-class Encoded:
-    """One photo of a stream."""
-
-    vector: np.ndarray | None
-    size: tuple = (0, 0)
-    rejected: PhotoRejected | None = None
-    tasks: dict = field(default_factory=dict)
-
-
-class Pixels:
+class Pixels(Encoder):
     """Photos shrunk to 4 x 4."""
 
-    name = "pixels"
-    fingerprint = "70697865" * 8
-    dim = 48
+    name, fingerprint, dim, side = "pixels", "70697865" * 8, 48, 4
 
     def save(self, folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "settings.json").write_text("{}")
         return folder
 
-    def encode(self, photos, boxes=None):
-        return np.stack([item.vector for item in self.stream(photos)])
-
-    def stream(self, photos, *, tasks=None):
-        for photo in photos:
+    def stream(self, photos, boxes=None, *, crop=None, tasks=None, at_least=0):
+        for i, photo in enumerate(photos):
             try:
-                loaded = load_photo(photo)
+                pixels = load_photo(photo).pixels
+                vector = resize_to(pixels, 4, 4).astype(np.float32).ravel() - 127.5
+                yield Encoded(i, vector / np.linalg.norm(vector), pixels.shape[1::-1])
             except PhotoRejected as error:
-                yield Encoded(None, rejected=error)
-                continue
-            vector = resize_to(loaded.pixels, 4, 4).astype(np.float32).ravel() - 127.5
-            yield Encoded(vector / np.linalg.norm(vector), loaded.size)
+                yield Encoded(i, None, rejected=error)

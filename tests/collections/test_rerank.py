@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from reseen.collections import Collection
+from reseen.search import Query
 from reseen.search.local import LocalFeatures
-from reseen.search.page import write_page
+from reseen.search.page import Page
 from reseen.search.rerank import RerankError
 
 
@@ -75,11 +76,17 @@ def test_without_local_features(tmp_path, make, paint):
     assert len(found) == 2
 
 
+def written(path, query, ranking):
+    page = Page()
+    page.add(query, ranking)
+    page.write(path)
+    return path.read_text()
+
+
 def test_the_page_draws_region_and_lines(gallery, visit, tmp_path):
-    Image.fromarray(visit).save(tmp_path / "visit.png")
-    ranking = gallery.search(tmp_path / "visit.png", k=3)
-    write_page(tmp_path / "page.html", [ranking])
-    text = (tmp_path / "page.html").read_text()
+    query = Query(visit)
+    ranking = gallery.search(query, k=3)
+    text = written(tmp_path / "page.html", query, ranking)
     assert text.count("data:image/jpeg;base64,") == 4
     assert text.count('<figure class="match">') == sum(hit.match.probability >= 0.5 for hit in ranking) == 1
     lines = len(ranking[0].match.lines)
@@ -87,8 +94,14 @@ def test_the_page_draws_region_and_lines(gallery, visit, tmp_path):
     assert f"{ranking[0].match.inliers} places agree" in text
     x, y = ranking[0].match.outline[0]
     assert f'<polygon points="{x:.1f},{y:.1f} ' in text
-    write_page(tmp_path / "plain.html", [gallery.search(visit, k=3, rerank="none")])
-    assert "<line " not in (tmp_path / "plain.html").read_text()
+    assert "<line " not in written(tmp_path / "plain.html", query, gallery.search(query, k=3, rerank="none"))
+
+
+def test_a_photo_is_on_the_page_once(gallery, tmp_path):
+    row = gallery.photos()[3]
+    query = gallery.query(row.id)
+    text = written(tmp_path / "page.html", query, gallery.search(query, k=3))
+    assert text.count("data:image/jpeg;base64,") == 3
 
 
 def test_localisation_computes_maps_again(gallery, visit, tmp_path):

@@ -15,6 +15,7 @@ from reseen.cli.search import parse_box
 if TYPE_CHECKING:
     from reseen.collections import Collection
     from reseen.identify import Calibration, Identification, Identifier
+    from reseen.search import Query
 
 
 def register(app: typer.Typer) -> None:
@@ -84,9 +85,10 @@ def register(app: typer.Typer) -> None:
         for place, path in enumerate(paths):
             part = boxes[place % len(boxes)] if boxes else None
             try:
-                answer = identifier.identify(path, part, k=k, objects=objects)
+                query = held.query(path, part)
+                answer = identifier.identify(query, k=k, objects=objects)
                 if heat is not None:
-                    _draw(identifier, path, heat)
+                    _draw(identifier, query, heat / f"{Path(path).stem}.png")
             except PhotoRejected as error:
                 console.note(f"rejected {error}")
                 continue
@@ -132,11 +134,10 @@ def _show(answer: Identification) -> None:
     console.table(("rank", "instance", "confidence", "score", "box", "photo"), rows, title=title)
 
 
-def _draw(identifier: Identifier, path: str, folder: Path) -> None:
+def _draw(identifier: Identifier, query: Query, target: Path) -> None:
     """The picture of one photo's heat map and label map."""
     from reseen.identify.heatmaps import picture, save_picture
 
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{Path(path).stem}.png"
-    save_picture(picture(identifier, path), target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    save_picture(picture(identifier, query), target)
     console.note(f"wrote {target}")

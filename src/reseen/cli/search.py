@@ -26,7 +26,13 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def search(
         collection: Annotated[str, typer.Argument(help="A collection.")],
-        queries: Annotated[list[str], typer.Argument(help="Photos, or folders of photos.", metavar="QUERY...")],
+        queries: Annotated[
+            list[str] | None, typer.Argument(help="Photos, or folders of photos.", metavar="[QUERY]...")
+        ] = None,
+        ids: Annotated[
+            list[int] | None,
+            typer.Option("--id", help="A photo of the collection, by its id, which is found too; repeat for more."),
+        ] = None,
         box: Annotated[
             list[str] | None,
             typer.Option(help="Part of the query, X0,Y0,X1,Y1 in its pixels; given once for all, or once a query."),
@@ -50,31 +56,40 @@ def register(app: typer.Typer) -> None:
         from reseen.errors import PhotoRejected
         from reseen.images import walk
 
+        if not queries and not ids:
+            raise typer.BadParameter("name photos to search for, or --id", param_hint="QUERY")
         boxes = [parse_box(text) for text in box or []]
         held = opened(collection)
-        photos = [os.fsdecode(item.path) for item in walk(queries) if not item.ignored]
-        if len(boxes) not in (0, 1, len(photos)):
-            raise typer.BadParameter(f"{len(boxes)} boxes for {len(photos)} queries: give one, or one a query")
-        every: list[tuple[float, float, float, float] | None] = [None] * len(photos)
+        asked: list[str | int] = [os.fsdecode(item.path) for item in walk(queries or []) if not item.ignored]
+        asked += ids or []
+        if len(boxes) not in (0, 1, len(asked)):
+            raise typer.BadParameter(f"{len(boxes)} boxes for {len(asked)} queries: give one, or one a query")
+        every: list[tuple[float, float, float, float] | None] = [None] * len(asked)
         if boxes:
-            every = [*boxes * len(photos)] if len(boxes) == 1 else [*boxes]
-        rankings, rejected = [], []
-        for photo, part in zip(photos, every, strict=True):
+            every = [*boxes * len(asked)] if len(boxes) == 1 else [*boxes]
+        page = None
+        if html is not None:
+            from reseen.search.page import Page
+
+            page = Page()
+        answered, rejected = 0, []
+        for photo, part in zip(asked, every, strict=True):
             try:
-                ranking = held.search(photo, box=part, k=k, rerank=rerank)
+                query = held.query(photo, part)
+                ranking = held.search(query, k=k, rerank=rerank)
             except PhotoRejected as error:
                 rejected.append(error)
                 console.note(f"rejected {error}")
                 continue
-            rankings.append(ranking)
+            answered += 1
+            if page is not None:
+                page.add(query, ranking)
             if as_json:
                 console.emit(ranking.to_json())
             elif not quiet:
                 rows = [(hit.rank, f"{hit.score:.3f}", hit.label, hit.path) for hit in ranking]
                 console.table(("rank", "score", "label", "photo"), rows, title=ranking.query)
-        if html is not None:
-            from reseen.search.page import write_page
-
-            write_page(html, rankings, rejected)
+        if html is not None and page is not None:
+            page.write(html, rejected)
             console.note(f"wrote {html}")
-        return 0 if rankings else 1
+        return 0 if answered else 1

@@ -6,29 +6,33 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reseen.collections import writing
-from reseen.collections.encoder import Encoder
-from reseen.collections.local import extractor, full_name
+from reseen.collections.filters import Where, allowed_ids
+from reseen.collections.local import full_name
 from reseen.collections.manifest import Manifest, manifest_versions
 from reseen.collections.report import Report
 from reseen.collections.snapshot import Snapshot, open_snapshot
 from reseen.collections.table import Row
 from reseen.collections.writing import Writer
+from reseen.encoder import Encoder
 from reseen.errors import CollectionError, FingerprintMismatch, PhotoRejected
-from reseen.images import PhotoLike, display, load_photo, walk
-from reseen.search import Hit, Ranking
-from reseen.search.index.exact import ExactIndex
-from reseen.search.local import LocalFeatures
-from reseen.search.rerank import Chain, Evidence, parse_chain
-from reseen.types import Box, Ids, Progress, Vectors
+from reseen.images import PhotoLike, display, walk
+from reseen.local_features import Extractor, LocalFeatures
+from reseen.search import Hit, Query, Ranking
+from reseen.search.index import NOTHING, Index, index_class
+from reseen.search.local import create_extractor
+from reseen.search.rerank import Chain, Evidence, RerankError, parse_chain
+from reseen.types import Box, FeatureMaps, Ids, Progress, Vectors
 
 PathLike = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+Asked = PhotoLike | int | Vectors | Query
+"""A photo, the id of a photo of the collection, a vector ``(dim,)``, or a :class:`Query`."""
 
 GRACE_S = 3600.0
 """Seconds for which ``compact`` keeps what a reader of an older version may hold."""
@@ -42,8 +46,11 @@ class Collection:
         damage: what was found damaged when it was opened.
     """
 
-    def __init__(self, snapshot: Snapshot, encoder: Encoder | None = None, damage: Sequence[str] = ()) -> None:
+    def __init__(
+        self, snapshot: Snapshot, encoder: Encoder | None = None, damage: Sequence[str] = (), index: str = "exact"
+    ) -> None:
         self.folder, self.damage = snapshot.folder, tuple(damage)
+        self._index_class = index_class(index)
         self._encoder = encoder
         self._turn_to(snapshot)
 
@@ -67,16 +74,19 @@ class Collection:
         folder = _absolute(path)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise CollectionError(f"{folder}: exists already; give a new folder, or open it")
-        return cls(writing.create(folder, descriptor, full_name(local)), descriptor)
+        return cls(writing.create(folder, descriptor, full_name(local, descriptor)), descriptor)
 
     @classmethod
-    def open(cls, path: PathLike, descriptor: Encoder | None = None, *, version: int | None = None) -> Collection:
+    def open(
+        cls, path: PathLike, descriptor: Encoder | None = None, *, version: int | None = None, index: str = "exact"
+    ) -> Collection:
         """An existing collection, at its last good version.
 
         Args:
             path: of the folder.
             descriptor: instead of the one that is saved inside (which is loaded when it is first needed).
             version: an older one, of :meth:`versions`.
+            index: the kind that answers searches, one of :data:`reseen.search.index.INDEXES`.
 
         What is damaged is named in :attr:`damage`, and the newest version before it is opened.
 
@@ -90,7 +100,7 @@ class Collection:
                 f"{folder}: there is no such collection; make one with `reseen index PHOTOS --to {folder}`"
             )
         snapshot, damage = open_snapshot(folder, version)
-        collection = cls(snapshot, None, damage)
+        collection = cls(snapshot, None, damage, index)
         if descriptor is not None:
             collection._require(descriptor)
             collection._encoder = descriptor
@@ -125,6 +135,10 @@ class Collection:
     def vectors(self) -> tuple[Ids, Vectors]:
         """Ids ``(n,)`` int64 and vectors ``(n, dim)`` float32, memory-mapped from a file derived from the table."""
         return self._snapshot.vectors
+
+    def vectors_of(self, ids: Sequence[int]) -> Vectors:
+        """Vectors ``(n, dim)`` of photos by their ids, in that order; KeyError for one that is not there."""
+        return self._snapshot.vectors_of(ids)
 
     def features(self, ids: Sequence[int]) -> dict[int, bytes]:
         """Local features of photos, by id; photos without are left out."""
@@ -182,93 +196,140 @@ class Collection:
                 f"{encoder.name!r} ({encoder.fingerprint[:12]}); index into a new collection, or leave the recipe out"
             )
 
-    def search(self, query: PhotoLike, box: Box | None = None, k: int = 10, *, rerank: str = "auto") -> Ranking:
-        """The ``k`` photos most alike what ``query`` (or the part of it in ``box``) shows, best first.
+    def query(self, asked: Asked, box: Box | None = None) -> Query:
+        """What is asked, as everything here takes it; an id of this collection gets what is kept of its photo.
 
-        ``rerank`` names stages that look at the first hits again (:func:`reseen.search.rerank.parse_chain`).
+        Raises:
+            CollectionError: there is no photo of that id.
+        """
+        query = asked if isinstance(asked, Query) else Query(asked, box)
+        if query is asked and box is not None:
+            raise ValueError("a Query has its own box")
+        keeps_features = self.manifest.local != "none"
+        if query.id is not None:
+            row = self._snapshot.rows.get(query.id)
+            if row is None:
+                raise CollectionError(f"{query.id}: no such photo in {self.folder}")
+            kept = self.features([row.id]) if keeps_features else {}
+            features = LocalFeatures.from_bytes(kept[row.id]) if kept else None
+            photo = os.fsdecode(row.path) if row.path else None
+            query = query.found(row.name, photo, self.vectors_of([row.id])[0], features)
+        if keeps_features and query.has_pixels:
+            query.looked_at(self._extractor.side)  # as when photos are added, so that vectors are the same
+        return query
+
+    def search(
+        self,
+        query: Asked,
+        box: Box | None = None,
+        k: int = 10,
+        *,
+        rerank: str = "auto",
+        where: Where | None = None,
+    ) -> Ranking:
+        """The ``k`` photos most alike what is asked, best first.
+
+        Args:
+            query: a photo, the id of a photo of this collection (which is found too, mostly first), a vector ``(dim,)``
+                of its descriptor, or a :class:`reseen.Query`.
+            box: the part of the photo that is meant.
+            k: hits at most.
+            rerank: stages that look at the first hits again (:func:`reseen.search.rerank.parse_chain`).
+            where: only these photos can be found: ids, or a function of their :class:`Row`.
 
         Raises:
             PhotoRejected: the query cannot be used. ValueError: k is below 1. RerankError: ``rerank`` is not
-            known, or needs local features that this collection does not keep.
+            known, or needs local features that this collection does not keep or the query does not have.
+            CollectionError: there is no photo of that id.
         """
-        chain = self._chain(rerank)
-        vector = self.encoder.encode([query], boxes=[box])[0]
-        name = display(query) if isinstance(query, str | os.PathLike) else "<photo>"
-        ranking = self.search_vector(vector, max(k, chain.depth) if k > 0 else k, query=name, box=box)
-        return self.rerank(ranking, query, vector, rerank).top(k)
+        asked = self.query(query, box)
+        depth = self._chain(rerank, asked).depth
+        return self.rerank(self.nearest(asked, max(k, depth) if k > 0 else k, where=where), asked, rerank).top(k)
 
-    def rerank(self, ranking: Ranking, query: PhotoLike, vector: Vectors, rerank: str = "auto") -> Ranking:
-        """A ranking of :meth:`search_vector`, looked at again by the stages that ``rerank`` names.
-
-        Args:
-            ranking: at least as long as the stages look.
-            query: the photo, whose local features they may need.
-            vector: its vector ``(dim,)``.
-            rerank: see :meth:`search`.
-        """
-        chain = self._chain(rerank)
-        return chain(ranking, self._evidence(query, ranking.box, vector, chain)) if chain.stages else ranking
-
-    def rerank_depth(self, rerank: str) -> int:
-        """How many hits the stages that ``rerank`` names look at; 0 where there are none."""
-        return self._chain(rerank).depth
-
-    def _chain(self, rerank: str) -> Chain:
-        return parse_chain(rerank, features=self.manifest.local != "none")
+    def nearest(self, query: Asked, k: int = 10, *, where: Where | None = None) -> Ranking:
+        """The same without looking again: what the index finds."""
+        asked = self.query(query)
+        index = self._index
+        wanted = [asked.features(self._extractor)] if index.takes == "features" else self._vector(asked)[None]
+        allowed = None if where is None else allowed_ids(where, self._snapshot.rows)
+        found, scores = index.search(wanted, k, allowed)
+        hits: list[Hit] = []
+        for score, photo in zip(scores[0].tolist(), found[0].tolist(), strict=True):
+            if photo != NOTHING:
+                row = self._snapshot.rows[photo]
+                hits.append(Hit(len(hits) + 1, row.id, row.name, score, row.label))
+        return Ranking(asked.name, asked.box, tuple(hits), no_match=not hits)
 
     def search_vector(
         self, vector: Vectors, k: int = 10, *, query: str = "<vector>", box: Box | None = None
     ) -> Ranking:
-        """The same for a vector ``(dim,)`` of this collection's descriptor; needs no network."""
-        scores, found = self._index.search(vector[None], k)
-        hits = []
-        for rank, (score, photo) in enumerate(zip(scores[0], found[0], strict=True), 1):
-            row = self._snapshot.rows[int(photo)]
-            hits.append(Hit(rank, row.id, row.name, float(score), row.label))
-        return Ranking(query, box, tuple(hits), no_match=not hits)
+        """:meth:`nearest` of a vector ``(dim,)`` of this collection's descriptor; needs no network."""
+        return self.nearest(Query(vector, box, name=query), k)
+
+    def rerank(self, ranking: Ranking, query: Asked, rerank: str = "auto") -> Ranking:
+        """A ranking of :meth:`nearest`, looked at again by the stages that ``rerank`` names.
+
+        Args:
+            ranking: at least as long as the stages look.
+            query: what was asked; a :class:`reseen.Query` is not decoded again.
+            rerank: see :meth:`search`.
+        """
+        asked = self.query(query)
+        chain = self._chain(rerank, asked)
+        return chain(ranking, self._evidence(asked, chain)) if chain.stages else ranking
+
+    def rerank_depth(self, rerank: str) -> int:
+        """How many hits the stages that ``rerank`` names look at; 0 where there are none."""
+        return parse_chain(rerank, features=self.manifest.local != "none").depth
+
+    def _chain(self, rerank: str, asked: Query) -> Chain:
+        """The stages; ``auto`` leaves out what a query without pixels cannot have."""
+        kept = self.manifest.local != "none"
+        if rerank == "auto":
+            return parse_chain(rerank, features=kept and asked.has_features)
+        chain = parse_chain(rerank, features=kept)
+        if "features" in chain.needs and not asked.has_features:
+            raise RerankError(f"geometry needs local features, and {asked.name} has none: ask with the photo")
+        return chain
+
+    def _vector(self, asked: Query) -> Vectors:
+        return asked.vector(None if asked.has_vector else self.encoder)
 
     @cached_property
-    def _index(self) -> ExactIndex:
+    def _index(self) -> Index:
         ids, vectors = self._snapshot.vectors
-        return ExactIndex(vectors, ids)
+        if self._index_class.takes == "vectors":
+            return self._index_class.of(ids, vectors)
+        kept = self.features(ids.tolist())
+        return self._index_class.of(
+            np.array([*kept], np.int64), [LocalFeatures.from_bytes(data) for data in kept.values()]
+        )
 
-    def _evidence(self, query: PhotoLike, box: Box | None, vector: Vectors, chain: Chain) -> Evidence:
+    @cached_property
+    def _extractor(self) -> Extractor:
+        return create_extractor(self.manifest.local, lambda name: self.encoder.local(name))
+
+    def _evidence(self, query: Query, chain: Chain) -> Evidence:
         """What the stages of a chain may look at."""
-        ids, stored = self._snapshot.vectors
-        rows = {int(photo): row for row, photo in enumerate(ids)}
-
-        def vectors(wanted: Sequence[int]) -> Vectors:
-            return np.asarray(stored[[rows[photo] for photo in wanted]])
 
         def features(wanted: Sequence[int]) -> list[LocalFeatures | None]:
             kept = self.features(wanted)
             return [LocalFeatures.from_bytes(kept[photo]) if photo in kept else None for photo in wanted]
 
-        evidence = Evidence(vector, vectors)
+        evidence = Evidence(query, self.vectors_of, encoder=None if query.has_vector else self.encoder)
         if "features" in chain.needs:
-            local = extractor(self.manifest.local)
-            shown = load_photo(query, at_least=local.side)
-            evidence = replace(evidence, features=features, query_features=local.extract(shown.pixels, shown.size))
+            evidence = replace(evidence, features=features, extractor=self._extractor)
         if "maps" in chain.needs:
-            from reseen.descriptor.parts import photo_map, pool_parts
-
-            encoder: Any = self.encoder
             evidence = replace(
-                evidence,
-                query_map=photo_map(encoder, query, box),
-                maps=lambda wanted: [self._map(photo) for photo in wanted],
-                pool=partial(pool_parts, encoder),
+                evidence, maps=lambda wanted: [self._maps(photo) for photo in wanted], encoder=self.encoder
             )
         return evidence
 
-    def _map(self, photo: int) -> Vectors | None:
-        """A photo's feature map, computed again from its file; None for uploads, and where the file is gone."""
-        from reseen.descriptor.parts import photo_map
-
-        encoder: Any = self.encoder
+    def _maps(self, photo: int) -> FeatureMaps | None:
+        """A photo's feature maps, computed again from its file; None for uploads, and where the file is gone."""
         path = self._snapshot.rows[photo].path
         try:
-            return photo_map(encoder, os.fsdecode(path)) if path else None
+            return self.encoder.photo_maps(os.fsdecode(path)) if path else None
         except PhotoRejected:
             return None
 

@@ -60,11 +60,9 @@ class Gallery:
         named.sort(key=lambda pair: (pair[0], pair[1].path, pair[1].name))
         names = sorted({name for name, _ in named})
         number = {name: i for i, name in enumerate(names)}
-        ids, vectors = collection.vectors()
-        place = {photo: i for i, photo in enumerate(ids.tolist())}
         return cls(
             tuple(names),
-            np.ascontiguousarray(vectors[[place[row.id] for _, row in named]]),
+            collection.vectors_of([row.id for _, row in named]),
             np.array([number[name] for name, _ in named], np.int64),
             tuple(row for _, row in named),
         )

@@ -14,7 +14,7 @@ from reseen.collections.files import sha256
 from reseen.collections.manifest import Manifest, good_manifests, read_manifest
 from reseen.collections.table import Row, Table, checksum
 from reseen.errors import CollectionDamaged, CollectionError, ReseenError
-from reseen.types import Ids, Vectors
+from reseen.types import Ids, Rows, Vectors
 
 
 class Snapshot:
@@ -49,6 +49,22 @@ class Snapshot:
             ids, vectors = self.table.vectors()
             self._derive(ids, vectors)
         return ids, vectors
+
+    @cached_property
+    def _by_id(self) -> tuple[Ids, Rows]:
+        """Ids in rising order, and the row of each."""
+        ids = self.vectors[0]
+        order = np.argsort(ids)
+        return ids[order], order
+
+    def vectors_of(self, ids: Sequence[int]) -> Vectors:
+        """Vectors ``(n, dim)`` of photos by their ids, in that order; KeyError for one that is not there."""
+        wanted = np.asarray(ids, np.int64)
+        rising, rows = self._by_id
+        places = np.minimum(np.searchsorted(rising, wanted), len(rising) - 1)
+        if (rising[places] != wanted).any():
+            raise KeyError(f"{int(wanted[rising[places] != wanted][0])}: no such photo")
+        return np.asarray(self.vectors[1][rows[places]])
 
     def _derived_path(self, what: str) -> Path:
         return self.folder / "derived" / f"{self.manifest.version:010d}-{self.manifest.fingerprint[:16]}-{what}.npy"

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from reseen.collections.encoder import Encoder
 from reseen.collections.files import sha256, sync_tree, write_file
 from reseen.collections.local import extraction
 from reseen.collections.locking import WriterLock
@@ -23,8 +22,10 @@ from reseen.collections.manifest import Manifest, manifest_path, manifest_versio
 from reseen.collections.report import Report
 from reseen.collections.snapshot import Snapshot, open_snapshot
 from reseen.collections.table import Row, Table, as_arrow, checksum
+from reseen.encoder import Encoder
 from reseen.errors import CollectionDamaged, CollectionError, PhotoRejected
-from reseen.images import Found, PhotoLike, display, read_bytes
+from reseen.images import Found, Photo, PhotoLike, display, read_bytes
+from reseen.search.local import create_extractor
 from reseen.types import Ids, Progress, Vectors
 
 BATCH = 128
@@ -188,12 +189,15 @@ class Writer:
                 yield item.data
                 item.data = b""
 
-        extract = extraction(self.snapshot.manifest.local)
+        local = self.snapshot.manifest.local
+        extractor = create_extractor(local, encoder.local) if local != "none" else None
+        tasks = {"local": extraction(extractor)} if extractor is not None else None
         ready: list[_Ready] = []
-        for encoded in encoder.stream(photos(), tasks={"local": extract} if extract is not None else None):
+        for encoded in encoder.stream(photos(), tasks=tasks, at_least=extractor.side if extractor is not None else 0):
             item = queue.pop(0)
-            if encoded.rejected is not None:
-                report.rejected.append(PhotoRejected(item.row.name, encoded.rejected.reason))
+            if encoded.vector is None:
+                reason = encoded.rejected.reason if encoded.rejected is not None else "gave no vector"
+                report.rejected.append(PhotoRejected(item.row.name, reason))
             else:
                 width, height = encoded.size
                 row = replace(item.row, width=width, height=height, check=checksum(item.row.id, encoded.vector))
@@ -342,5 +346,5 @@ def _bytes_of(photo: PhotoLike) -> bytes:
         return photo
     if isinstance(photo, str | os.PathLike):
         return read_bytes(photo)
-    array = np.asarray(photo)
+    array = np.asarray(photo.pixels if isinstance(photo, Photo) else photo)
     return repr((array.shape, str(array.dtype))).encode() + np.ascontiguousarray(array).tobytes()

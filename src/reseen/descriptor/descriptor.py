@@ -8,10 +8,10 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -19,29 +19,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reseen.backbones import Backbone
-from reseen.descriptor.pipeline import Mapped, Plan, Prepared, Task, cells_inside, prepared_photos, run_batches
+from reseen.descriptor.learned_features import load_learned
+from reseen.descriptor.pipeline import Mapped, Plan, Prepared, cells_inside, prepared_photos, run_batches
 from reseen.descriptor.recipes import Recipe
 from reseen.descriptor.runtime.engines import Engine, EngineName, Precision, make_engine, pick_engine
 from reseen.descriptor.runtime.threads import network_threads, share_threads
+from reseen.encoder import Encoded, Task
 from reseen.errors import NotFitted, PhotoRejected, RecipeError
 from reseen.heads import Head
 from reseen.images import PREPROCESSING_VERSION, PhotoLike
+from reseen.local_features import Extractor
 from reseen.projections import Projection
-from reseen.types import Box, Pairs, Progress, Vectors
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """One photo of a stream: its vector ``(D,)`` or the reason why it has none.
-
-    ``size`` is (width, height) of the upright photo, ``tasks`` the results of the caller's own tasks.
-    """
-
-    index: int
-    vector: Vectors | None
-    size: tuple[int, int]
-    rejected: PhotoRejected | None = None
-    tasks: Mapping[str, Any] = field(default_factory=dict)
+from reseen.types import Box, Cells, FeatureMaps, Pairs, Progress, Vectors
 
 
 @dataclass(frozen=True)
@@ -99,6 +88,16 @@ class Descriptor:
         probe = np.zeros((1, self.head.dim), np.float32)
         probe[0, 0] = 1
         return int(self.projection.transform(probe).shape[1])
+
+    @property
+    def side(self) -> int:
+        """Pixels of the longest side at which photos are looked at."""
+        return Plan(self.recipe.images.rule, "", self.recipe.scales.factors).at_least
+
+    @property
+    def gives(self) -> frozenset[Literal["maps", "local"]]:
+        """Everything that an encoder can give."""
+        return frozenset({"maps", "local"})
 
     @property
     def fitted(self) -> bool:
@@ -204,18 +203,20 @@ class Descriptor:
         crop: str | None = None,
         project: bool = True,
         tasks: Mapping[str, Task] | None = None,
+        at_least: int = 0,
         progress: Progress | None = None,
     ) -> Iterator[Encoded]:
         """Like :meth:`encode`, one photo at a time, in order, in flat memory; bad photos come with their reason.
 
-        ``tasks`` run on each decoded ``Photo`` in the decoding threads; a PhotoRejected there rejects the photo.
+        ``tasks`` run on each decoded ``Photo`` in the decoding threads, which keep ``at_least`` pixels of its longest
+        side for them; a PhotoRejected there rejects the photo.
         """
         if project:
             self._require_fitted()
         elif not self.head.fitted:
             raise NotFitted(self._advice())
         total = len(photos) if isinstance(photos, Sequence) else 0
-        plan = self._plan(crop, self.recipe.scales.factors, tasks)
+        plan = self._plan(crop, self.recipe.scales.factors, tasks, at_least)
         scales = len(plan.factors)
         rows: dict[int, list[Vectors | None]] = {}
         photos_seen: dict[int, Prepared] = {}
@@ -252,7 +253,7 @@ class Descriptor:
         workers: int | None = None,
     ) -> Iterator[Maps]:
         """Feature maps of each photo at scale 1, on the CPU, in order; bad photos come with their reason."""
-        plan = self._plan(crop, (1.0,), None)
+        plan = self._plan(crop, (1.0,))
         ready: dict[int, Maps] = {}
         photos_seen: dict[int, Prepared] = {}
         following = 0
@@ -276,11 +277,54 @@ class Descriptor:
                 yield ready.pop(following)
                 following += 1
 
+    def photo_maps(self, photo: PhotoLike, box: Box | None = None, *, crop: str | None = None) -> FeatureMaps:
+        """Feature maps ``(C, h, w)`` of each layer at scale 1 of one photo, or of the part of it in ``box``.
+
+        Raises:
+            PhotoRejected: the photo cannot be used.
+        """
+        item = next(iter(self.maps([photo], [box], crop=crop)))
+        if item.rejected is not None:
+            raise item.rejected
+        return tuple(np.asarray(m.numpy(), np.float32) for m in item.maps)
+
+    def pool_parts(self, maps: FeatureMaps, parts: Sequence[Cells]) -> Vectors:
+        """Unit vectors ``(n, dim)`` of parts ``(x0, y0, x1, y1)`` of a photo's maps, in cells of the first layer's.
+
+        Parts of equal size are pooled together.
+        """
+        head = self.head.cpu().eval()
+        layers = [torch.from_numpy(m) for m in maps]
+        grid = (int(layers[0].shape[-2]), int(layers[0].shape[-1]))
+        pieces = [[_part(layer, cells, grid) for layer in layers] for cells in parts]
+        by_size: dict[tuple[torch.Size, ...], list[int]] = {}
+        for i, cut in enumerate(pieces):
+            by_size.setdefault(tuple(piece.shape for piece in cut), []).append(i)
+        raw = np.zeros((len(parts), self.head.dim), np.float32)
+        with torch.inference_mode():
+            for rows in by_size.values():
+                raw[rows] = head([torch.stack(layer) for layer in zip(*(pieces[i] for i in rows), strict=True)]).numpy()
+        return self.project(raw)
+
+    def local(self, name: str) -> Extractor:
+        """Learned local features: kornia's networks from ``disk:FILE`` or ``aliked:FILE``.
+
+        Raises:
+            ReseenError: another name. WeightsMissing: kornia is not installed, or the file is not there.
+        """
+        return load_learned(name)
+
     def project(self, raw: Vectors) -> Vectors:
         """The head's vectors ``(n, head.dim)`` -> final vectors ``(n, dim)``."""
         return raw if self.projection is None else self.projection.transform(raw)
 
-    def _plan(self, crop: str | None, factors: tuple[float, ...], tasks: Mapping[str, Task] | None) -> Plan:
+    def _plan(
+        self,
+        crop: str | None,
+        factors: tuple[float, ...],
+        tasks: Mapping[str, Task] | None = None,
+        at_least: int = 0,
+    ) -> Plan:
         images = self.recipe.images
         crop = crop or images.crop
         field = 0
@@ -289,7 +333,7 @@ class Descriptor:
             if None in known:
                 raise RecipeError(f"the receptive field of {self.backbone.name!r} is not known: no padded boxes")
             field = max(size for size in known if size is not None)
-        return Plan(images.rule, crop, factors, tasks or {}, self.head.photo_task, field)
+        return Plan(images.rule, crop, factors, tasks or {}, self.head.photo_task, field, at_least)
 
     def _run(
         self,
@@ -453,6 +497,13 @@ class Descriptor:
             f"recipe {self.name!r} has values to learn first: `reseen fit {self.name} PHOTOS --to FOLDER`, "
             "then use that folder as the recipe"
         )
+
+
+def _part(maps: Tensor, cells: Cells, grid: tuple[int, int]) -> Tensor:
+    """A part, in cells of a ``grid`` (h, w), of a layer ``(C, H, W)`` whose own grid may be finer or coarser."""
+    down, across = maps.shape[-2] / grid[0], maps.shape[-1] / grid[1]
+    x0, y0, x1, y1 = (round(v * s) for v, s in zip(cells, (across, down, across, down), strict=True))
+    return maps[:, y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
 
 
 def _listed(photos: Sequence[PhotoLike] | PhotoLike) -> list[PhotoLike]:

@@ -10,11 +10,10 @@ import numpy as np
 from torch import Tensor
 
 from reseen.descriptor.runtime.engines import Engine
+from reseen.encoder import Task
 from reseen.errors import PhotoRejected
-from reseen.images import Photo, PhotoLike, ResizeRule, check_box, load_photo, ordered_map, prepare
+from reseen.images import PhotoLike, ResizeRule, check_box, load_photo, ordered_map, prepare
 from reseen.types import Box, Pixels
-
-Task = Callable[[Photo], Any]
 
 WINDOW = 48
 """Photos that may wait for others of their size before they are run."""
@@ -24,7 +23,8 @@ WINDOW = 48
 class Plan:
     """How photos become inputs: the resize rule, what a box means, one input per scale.
 
-    ``receptive_field`` in pixels is what the ``padded`` box rule enlarges a box by.
+    ``receptive_field`` in pixels is what the ``padded`` box rule enlarges a box by, ``tasks_side`` the pixels of the
+    longest side that the tasks need.
     """
 
     rule: ResizeRule
@@ -33,11 +33,12 @@ class Plan:
     tasks: Mapping[str, Task] = field(default_factory=dict)
     pixel_task: Callable[[Pixels], Any] | None = None
     receptive_field: int = 0
+    tasks_side: int = 0
 
     @property
     def at_least(self) -> int:
         """Longest side that decoding must keep."""
-        return int(np.ceil(self.rule.longest_side * max(1.0, *self.factors)))
+        return max(self.tasks_side, int(np.ceil(self.rule.longest_side * max(1.0, *self.factors))))
 
 
 @dataclass

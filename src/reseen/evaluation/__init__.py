@@ -6,10 +6,30 @@ The way of an evaluation, file by file: ``benchmarks`` (photos and truth) -> ``v
 ``learning_sets``.
 """
 
-from reseen.evaluation.benchmarks import load_benchmarks
-from reseen.evaluation.benchmarks.benchmark import Benchmark, Query
-from reseen.evaluation.protocol import Protocol
-from reseen.evaluation.run import Run, evaluate
-from reseen.evaluation.vectors import VectorCache
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reseen.lazy import lazily
+
+if TYPE_CHECKING:
+    from reseen.evaluation.benchmarks import load_benchmarks
+    from reseen.evaluation.benchmarks.benchmark import Benchmark, Query
+    from reseen.evaluation.protocol import Protocol
+    from reseen.evaluation.run import Run, evaluate
+    from reseen.evaluation.vectors import VectorCache
 
 __all__ = ["Benchmark", "Protocol", "Query", "Run", "VectorCache", "evaluate", "load_benchmarks"]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "Benchmark": "reseen.evaluation.benchmarks.benchmark",
+        "Protocol": "reseen.evaluation.protocol",
+        "Query": "reseen.evaluation.benchmarks.benchmark",
+        "Run": "reseen.evaluation.run",
+        "VectorCache": "reseen.evaluation.vectors",
+        "evaluate": "reseen.evaluation.run",
+        "load_benchmarks": "reseen.evaluation.benchmarks",
+    },
+)

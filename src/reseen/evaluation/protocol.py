@@ -6,16 +6,17 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from reseen.descriptor import Descriptor
 from reseen.errors import BenchmarkError
 from reseen.evaluation.benchmarks.benchmark import Benchmark
 from reseen.evaluation.expansion import check_forms
 from reseen.search.rerank import parse_chain
+
+if TYPE_CHECKING:
+    from reseen.descriptor import Descriptor
 
 BOXES = {
     "crop": "the query's pixels are cropped by the recipe's rule",
@@ -102,6 +103,8 @@ class Protocol:
 
 def versions() -> dict[str, str]:
     """Of what computes."""
+    import torch
+
     return {
         "reseen": metadata.version("reseen"),
         "python": platform.python_version(),

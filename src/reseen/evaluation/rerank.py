@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from reseen.descriptor import Descriptor
-from reseen.descriptor.parts import photo_map, pool_parts
 from reseen.evaluation.benchmarks.benchmark import Benchmark
 from reseen.evaluation.measures import metrics
 from reseen.evaluation.measures.metrics import Positions
@@ -24,7 +23,7 @@ from reseen.evaluation.measures.statistics import interval
 from reseen.evaluation.protocol import Protocol
 from reseen.evaluation.vectors import Digests, VectorCache
 from reseen.images import load_photo
-from reseen.search import Hit, Ranking
+from reseen.search import Hit, Query, Ranking
 from reseen.search.local import Extractor, LocalFeatures, RootSift
 from reseen.search.rerank import Chain, Evidence, parse_chain
 from reseen.types import Box, Rows, Vectors
@@ -95,7 +94,7 @@ class Reranker:
         self.seconds: list[list[float]] = [[] for _ in chain.stages]
         self.orders: list[dict[int, tuple[Rows, Vectors]]] = [{} for _ in chain.stages]
         self.bytes: list[int] = []
-        self.maps_of = functools.lru_cache(MAPS_KEPT)(self._maps)
+        self.maps_of = functools.lru_cache(MAPS_KEPT)(descriptor.photo_maps)
 
     @property
     def depth(self) -> int:
@@ -174,26 +173,20 @@ class Reranker:
         return found
 
     def _evidence(self, query: int, photo: Path, box: Box | None, rows: Sequence[int]) -> Evidence:
-        features, query_features = None, None
+        own: LocalFeatures | None = None
+        held: dict[int, LocalFeatures] = {}
         if "features" in self.chain.needs:
-            query_features, *theirs = self.local.read([photo, *(self.benchmark.database[row] for row in rows)])
+            own, *theirs = self.local.read([photo, *(self.benchmark.database[row] for row in rows)])
             held = dict(zip(rows, theirs, strict=True))
             self.bytes += [len(found.to_bytes()) for found in theirs]
-
-            def features(wanted: Sequence[int]) -> list[LocalFeatures | None]:
-                return [held[row] for row in wanted]
-
-        if "maps" not in self.chain.needs:
-            return Evidence(self.queries[query], lambda wanted: self.database[list(wanted)], query_features, features)
+        crop = self.protocol.crop(self.descriptor)
+        asked = Query(photo, box, crop=crop, vector=self.queries[query], features=own)
+        if "maps" in self.chain.needs:
+            asked.maps(self.descriptor)
         return Evidence(
-            self.queries[query],
+            asked,
             lambda wanted: self.database[list(wanted)],
-            query_features,
-            features,
-            self._maps(photo, box),
-            lambda wanted: [self.maps_of(self.benchmark.database[row], None) for row in wanted],
-            functools.partial(pool_parts, self.descriptor),
+            lambda wanted: [held[row] for row in wanted],
+            lambda wanted: [self.maps_of(self.benchmark.database[row]) for row in wanted],
+            self.descriptor,
         )
-
-    def _maps(self, photo: Path, box: Box | None) -> Vectors:
-        return photo_map(self.descriptor, photo, box, crop=self.protocol.crop(self.descriptor))

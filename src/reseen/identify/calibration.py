@@ -202,8 +202,9 @@ def virtual_trials(
             picture = paint(2 * PAINTED + i, longest=480).pixels
             yield virtual_photo(picture, np.random.default_rng((seed, i)), VirtualSettings(size=PHOTO)).pixels
 
-    vectors = []
+    vectors: list[Vectors] = []
     for encoded in encoder.stream(photos()):
+        assert encoded.vector is not None  # pixels made here are never rejected
         vectors.append(encoded.vector)
         if progress is not None:
             progress(len(vectors), len(wishes) + strangers)

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from reseen.collections import Asked
 from reseen.descriptor import Descriptor
 from reseen.heads.museum.regions import InstanceRegions, Logits
 from reseen.identify.identifier import Identifier
 from reseen.identify.objects import photo_windows
-from reseen.images import PhotoLike, load_photo
+from reseen.search import Query
 from reseen.types import Pixels
 
 LONGEST = 640
@@ -39,29 +40,25 @@ class HeatMap:
     names: tuple[str, ...]
 
 
-def classifier_heat(descriptor: Descriptor, photo: PhotoLike) -> HeatMap:
+def classifier_heat(descriptor: Descriptor, query: Query) -> HeatMap:
     """Of a descriptor with a class activation per place (Section 3.3.1): one cell per window of its network."""
     head = descriptor.head
     if not isinstance(head, InstanceRegions | Logits):
         raise TypeError(f"head {head.kind!r} has no classes")
-    item = next(iter(descriptor.maps([photo])))
-    if item.rejected is not None:
-        raise item.rejected
+    maps = [torch.from_numpy(m)[None] for m in query.maps(descriptor)]
     with torch.inference_mode():
-        activations = head.cpu().eval().activations([m[None] for m in item.maps])[0]
+        activations = head.cpu().eval().activations(maps)[0]
     highest, which = activations.max(0)
     names = head.labels or tuple(str(i) for i in range(head.classes))
     return HeatMap(highest.numpy(), which.numpy(), names)
 
 
-def window_heat(identifier: Identifier, photo: PhotoLike) -> HeatMap:
+def window_heat(identifier: Identifier, query: Query) -> HeatMap:
     """Of any descriptor: the highest similarity to an instance among the windows that cover a cell.
 
     Small windows are preferred where they are as good, so that the map is as fine as the evidence.
     """
-    descriptor = identifier.collection.encoder
-    assert isinstance(descriptor, Descriptor)
-    boxes, vectors = photo_windows(descriptor, photo)
+    boxes, vectors = photo_windows(identifier.collection.encoder, query)
     scores, _ = identifier.judge(vectors)
     best, which = scores.max(1), scores.argmax(1)
     width, height = boxes[0, 2], boxes[0, 3]
@@ -82,17 +79,21 @@ def window_heat(identifier: Identifier, photo: PhotoLike) -> HeatMap:
     return HeatMap((total / np.maximum(weight, 1)).astype(np.float32), named, identifier.gallery.names)
 
 
-def heat(identifier: Identifier, photo: PhotoLike) -> HeatMap:
+def heat(identifier: Identifier, photo: Asked) -> HeatMap:
     """The classifier's heat map where the collection's descriptor has one, else that of its windows."""
+    query = identifier.collection.query(photo).whole()
     descriptor = identifier.collection.encoder
     if isinstance(descriptor, Descriptor) and isinstance(descriptor.head, InstanceRegions | Logits):
-        return classifier_heat(descriptor, photo)
-    return window_heat(identifier, photo)
+        return classifier_heat(descriptor, query)
+    return window_heat(identifier, query)
 
 
-def picture(identifier: Identifier, photo: PhotoLike) -> Pixels:
+def picture(identifier: Identifier, photo: Asked) -> Pixels:
     """Photo, heat map over it, and label map over it, side by side: ``uint8 (H, 3 W + gaps, 3)``."""
-    return draw(load_photo(photo, at_least=LONGEST).pixels, heat(identifier, photo))
+    query = identifier.collection.query(photo)
+    query.looked_at(LONGEST)
+    found = heat(identifier, query)
+    return draw(query.photo().pixels, found)
 
 
 def draw(pixels: Pixels, found: HeatMap) -> Pixels:

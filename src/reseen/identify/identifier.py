@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from reseen.collections import Collection
+from reseen.collections import Asked, Collection
 from reseen.collections.gallery import Gallery, References
 from reseen.errors import PhotoRejected
 from reseen.identify.calibration import Calibration, stored
-from reseen.identify.objects import find_objects
-from reseen.images import PhotoLike, display
-from reseen.search import Ranking
+from reseen.search import Query, Ranking
 from reseen.types import Box, Vectors
 
 
@@ -110,13 +107,11 @@ class Identifier:
         if threshold is None and self.calibration is not None:
             self.threshold = self.calibration.threshold
 
-    def identify(
-        self, photo: PhotoLike, box: Box | None = None, *, k: int = 5, objects: bool = False
-    ) -> Identification:
+    def identify(self, photo: Asked, box: Box | None = None, *, k: int = 5, objects: bool = False) -> Identification:
         """The instances that a photo, or the part of it in ``box``, may show.
 
         Args:
-            photo: see ``reseen.images.PhotoLike``.
+            photo: what ``Collection.search`` takes.
             box: in pixels of the upright photo.
             k: hits at most.
             objects: look for several objects, each with its own box.
@@ -124,14 +119,14 @@ class Identifier:
         Raises:
             PhotoRejected: the photo cannot be used.
         """
-        name = display(photo) if isinstance(photo, str | os.PathLike) else "<photo>"
+        asked = self.collection.query(photo, box)
         if objects:
-            return self._objects(photo, name, box, k)
-        vector = self.collection.encoder.encode([photo], boxes=[box])[0]
+            return self._objects(asked, k)
+        vector = asked.vector(None if asked.has_vector else self.collection.encoder)
         if not self.depth:
-            return self.identify_vector(vector, k=k, query=name, box=box)
-        before = self.collection.search_vector(vector, self.depth, query=name, box=box)
-        return self._reranked(before, self.collection.rerank(before, photo, vector, self.rerank), vector, k)
+            return self.identify_vector(vector, k=k, query=asked.name, box=asked.box)
+        before = self.collection.nearest(asked, self.depth)
+        return self._reranked(before, self.collection.rerank(before, asked, self.rerank), vector, k)
 
     def _reranked(self, before: Ranking, after: Ranking, vector: Vectors, k: int) -> Identification:
         """Each instance rises with its photo that rose most; geometry's evidence for a photo multiplies the odds."""
@@ -190,18 +185,19 @@ class Identifier:
         best = hits[0].confidence
         return best is not None and self.threshold is not None and best < self.threshold
 
-    def _objects(self, photo: PhotoLike, name: str, box: Box | None, k: int) -> Identification:
-        encoder: Any = self.collection.encoder
-        found = find_objects(encoder, photo, self.judge, box=box, most=k, threshold=self.threshold)
+    def _objects(self, asked: Query, k: int) -> Identification:
+        from reseen.identify.objects import find_objects
+
+        found = find_objects(self.collection.encoder, asked, self.judge, most=k, threshold=self.threshold)
         hits = []
         for rank, item in enumerate(found, 1):
             scores, confidence = self.judge(item.vector[None])
             hits.append(self._hit(rank, item.instance, item.vector, scores[0], confidence, item.box))
-        return Identification(name, box, self._refused(hits), tuple(hits))
+        return Identification(asked.name, asked.box, self._refused(hits), tuple(hits))
 
 
 def identify(
-    collection: Collection, photos: Sequence[PhotoLike], *, k: int = 5, objects: bool = False
+    collection: Collection, photos: Sequence[Asked], *, k: int = 5, objects: bool = False
 ) -> list[Identification | PhotoRejected]:
     """:meth:`Identifier.identify` of several photos; a bad one gives its rejection instead."""
     identifier = Identifier(collection)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from reseen.descriptor import Descriptor, Maps
+from reseen.encoder import Encoder
 from reseen.heads.regions import region_grid
-from reseen.images import PhotoLike
+from reseen.search import Query
 from reseen.types import Box, Vectors
 
 Boxes = NDArray[np.float64]
@@ -43,13 +40,7 @@ class FoundObject:
 
 
 def find_objects(
-    descriptor: Descriptor,
-    photo: PhotoLike,
-    judge: Judge,
-    *,
-    box: Box | None = None,
-    most: int = 5,
-    threshold: float | None = None,
+    encoder: Encoder, query: Query, judge: Judge, *, most: int = 5, threshold: float | None = None
 ) -> list[FoundObject]:
     """The instances that windows of a photo show, surest first, each with the window where it is highest.
 
@@ -59,7 +50,7 @@ def find_objects(
     Raises:
         PhotoRejected: the photo cannot be used.
     """
-    boxes, vectors = photo_windows(descriptor, photo, box)
+    boxes, vectors = photo_windows(encoder, query)
     scores, confidences = judge(vectors)
     worth = scores if confidences is None else confidences
     left = np.ones(scores.shape, bool)
@@ -78,42 +69,18 @@ def find_objects(
     return found
 
 
-def photo_windows(descriptor: Descriptor, photo: PhotoLike, box: Box | None = None) -> tuple[Boxes, Vectors]:
+def photo_windows(encoder: Encoder, query: Query) -> tuple[Boxes, Vectors]:
     """Windows of a photo as boxes ``(w, 4)`` in its pixels and their vectors ``(w, dim)``; the whole comes first."""
-    item = next(iter(descriptor.maps([photo], [box])))
-    if item.rejected is not None:
-        raise item.rejected
-    cells, vectors = map_windows(descriptor, item)
-    height, width = item.maps[0].shape[-2:]
-    x0, y0, x1, y1 = box if box is not None else (0.0, 0.0, float(item.size[0]), float(item.size[1]))
-    scale = np.array([(x1 - x0) / width, (y1 - y0) / height] * 2)
-    return cells * scale + np.array([x0, y0, x0, y0]), vectors
-
-
-def map_windows(descriptor: Descriptor, item: Maps) -> tuple[Boxes, Vectors]:
-    """Windows of feature maps as boxes ``(w, 4)`` in cells of the first map and their vectors ``(w, dim)``."""
-    height, width = (int(n) for n in item.maps[0].shape[-2:])
-    grid = region_grid(height, width, LEVELS)
-    cells = np.unique(np.concatenate([[[0, 0, width, height]], grid]), axis=0)
+    maps = query.maps(encoder)
+    height, width = maps[0].shape[-2:]
+    cells = np.unique(np.concatenate([[[0, 0, width, height]], region_grid(height, width, LEVELS)]), axis=0)
     whole = (cells == [0, 0, width, height]).all(1)
     cells = np.concatenate([cells[whole], cells[~whole]])
-    vectors: list[Vectors] = [np.zeros(0, np.float32)] * len(cells)
-    sizes = cells[:, 2:] - cells[:, :2]
-    head = descriptor.head.cpu().eval()
-    with torch.inference_mode():
-        for size in np.unique(sizes, axis=0):
-            members = np.flatnonzero((sizes == size).all(1))
-            maps = [torch.stack([_cut(m, cells[i], (height, width)) for i in members]) for m in item.maps]
-            for i, vector in zip(members, descriptor.project(head(maps).numpy()), strict=True):
-                vectors[i] = vector
-    return cells.astype(np.float64), np.stack(vectors)
-
-
-def _cut(maps: Tensor, cell: Sequence[int] | NDArray[np.int64], grid: tuple[int, int]) -> Tensor:
-    """A window, given in cells of the first map's ``grid`` (h, w), of a layer ``(C, H, W)``."""
-    sy, sx = maps.shape[-2] / grid[0], maps.shape[-1] / grid[1]
-    x0, y0, x1, y1 = (round(v * s) for v, s in zip(cell, (sx, sy, sx, sy), strict=True))
-    return maps[:, y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
+    vectors = encoder.pool_parts(maps, [(int(a), int(b), int(c), int(d)) for a, b, c, d in cells])
+    full = query.photo().size
+    x0, y0, x1, y1 = query.box if query.box is not None else (0.0, 0.0, float(full[0]), float(full[1]))
+    scale = np.array([(x1 - x0) / width, (y1 - y0) / height] * 2)
+    return cells * scale + np.array([x0, y0, x0, y0]), vectors
 
 
 def overlaps(boxes: Boxes, box: Boxes) -> NDArray[np.float64]:

@@ -14,9 +14,6 @@ from reseen.errors import PhotoRejected
 from reseen.images.decode import LIMITS, Decoded, Limits, decode, rgb
 from reseen.types import Pixels
 
-PhotoLike = str | os.PathLike[str] | os.PathLike[bytes] | bytes | Image.Image | NDArray[np.generic]
-"""A path, encoded bytes, a PIL image, or an array ``(H, W)``, ``(H, W, 3)`` or ``(H, W, 4)``."""
-
 PREPROCESSING_VERSION = 1
 """Enters every fingerprint; raised when the same photo would give other pixels."""
 
@@ -39,6 +36,10 @@ class Photo:
     def scale(self) -> tuple[float, float]:
         """What a box's x and y are multiplied by to lie in :attr:`pixels`."""
         return self.pixels.shape[1] / self.size[0], self.pixels.shape[0] / self.size[1]
+
+
+PhotoLike = str | os.PathLike[str] | os.PathLike[bytes] | bytes | Image.Image | NDArray[np.generic] | Photo
+"""A path, encoded bytes, a PIL image, an array ``(H, W)``, ``(H, W, 3)`` or ``(H, W, 4)``, or a decoded photo."""
 
 
 def display(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
@@ -85,6 +86,8 @@ def load_photo(source: PhotoLike, *, at_least: int | None = None, limits: Limits
     Raises:
         PhotoRejected: with one line that says why.
     """
+    if isinstance(source, Photo):
+        return source
     if isinstance(source, np.ndarray):
         pixels = _from_array(source)
         return Photo(pixels, (pixels.shape[1], pixels.shape[0]), "<array>")

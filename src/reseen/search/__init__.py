@@ -1,5 +1,6 @@
-"""Search: from a query's vector to ranked hits."""
+"""Search: from what is asked to ranked hits."""
 
+from reseen.search.query import Query
 from reseen.search.ranking import Hit, Match, Ranking
 
-__all__ = ["Hit", "Match", "Ranking"]
+__all__ = ["Hit", "Match", "Query", "Ranking"]

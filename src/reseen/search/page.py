@@ -13,7 +13,8 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 
 from reseen.errors import PhotoRejected
-from reseen.images import Longest, load_photo, resize_to
+from reseen.images import Longest, resize_to
+from reseen.search.query import Query
 from reseen.search.ranking import Hit, Match, Ranking
 from reseen.types import Point
 
@@ -25,29 +26,59 @@ SHOWN = 0.5
 """Probability from which a match is drawn; below it a model is more likely chance."""
 
 
-def write_page(
-    path: str | os.PathLike[str],
-    rankings: Sequence[Ranking],
-    rejected: Sequence[PhotoRejected] = (),
-    *,
-    title: str = "Photos of the same thing",
-) -> None:
-    """Write the page; pictures are inside it as data URIs, once each; photos that are gone show the reason."""
-    pictures: dict[str, dict[str, Any]] = {}
-    queries = []
-    for ranking in rankings:
-        query = _photo(ranking.query, pictures)
-        hits = [_hit(hit, pictures) for hit in ranking]
+class Page:
+    """Queries and their hits, taken up one after the other; pictures are made at once, each photo's once."""
+
+    def __init__(self) -> None:
+        self._pictures: dict[str, dict[str, Any]] = {}
+        self._queries: list[dict[str, Any]] = []
+
+    def add(self, query: Query, ranking: Ranking) -> None:
+        """Take up an answer; what the query has decoded is not decoded again."""
+        photo = self._taken(query.path or f"query {len(self._queries)}", query)
+        hits = [self._hit(hit) for hit in ranking]
         matches = [
-            _match(hit.match, query, _photo(hit.path, pictures)) | {"rank": hit.rank}
+            _match(hit.match, photo, self._shown(hit)) | {"rank": hit.rank}
             for hit in ranking
             if hit.match is not None and hit.match.lines and (hit.match.probability or 0) >= SHOWN
         ]
-        queries.append({"photo": query, "outline": _corners(ranking), "hits": hits, "matches": matches})
-    environment = Environment(loader=PackageLoader("reseen.search", "."), autoescape=True)
-    template = environment.get_template("page.html.j2")
-    page = template.render(title=title, pictures=list(pictures.values()), queries=queries, rejected=rejected)
-    Path(path).write_text(page, encoding="utf-8")
+        self._queries.append({"photo": photo, "outline": _corners(ranking), "hits": hits, "matches": matches})
+
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        rejected: Sequence[PhotoRejected] = (),
+        *,
+        title: str = "Photos of the same thing",
+    ) -> None:
+        """Write the page; pictures are inside it as data URIs; photos that are gone show the reason."""
+        environment = Environment(loader=PackageLoader("reseen.search", "."), autoescape=True)
+        template = environment.get_template("page.html.j2")
+        pictures = list(self._pictures.values())
+        page = template.render(title=title, pictures=pictures, queries=self._queries, rejected=rejected)
+        Path(path).write_text(page, encoding="utf-8")
+
+    def _hit(self, hit: Hit) -> dict[str, Any]:
+        sure = hit.match is not None and (hit.match.probability or 0) >= SHOWN
+        return {
+            "rank": hit.rank,
+            "score": hit.score,
+            "share": round(100 * min(max(hit.score, 0), 1)),
+            "label": hit.label,
+            "probability": hit.match.probability if hit.match is not None else None,
+            "photo": self._shown(hit),
+            "outline": hit.match.outline if hit.match is not None and sure else (),
+        }
+
+    def _shown(self, hit: Hit) -> dict[str, Any]:
+        name = hit.path or ""
+        return self._taken(name, Query(name))
+
+    def _taken(self, key: str, query: Query) -> dict[str, Any]:
+        """What the template shows of a photo."""
+        if key not in self._pictures:
+            self._pictures[key] = {"number": len(self._pictures), **_thumbnail(query)}
+        return self._pictures[key]
 
 
 def _corners(ranking: Ranking) -> Sequence[Point]:
@@ -55,19 +86,6 @@ def _corners(ranking: Ranking) -> Sequence[Point]:
         return ()
     x0, y0, x1, y1 = ranking.box
     return ((x0, y0), (x1, y0), (x1, y1), (x0, y1))
-
-
-def _hit(hit: Hit, pictures: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    sure = hit.match is not None and (hit.match.probability or 0) >= SHOWN
-    return {
-        "rank": hit.rank,
-        "score": hit.score,
-        "share": round(100 * min(max(hit.score, 0), 1)),
-        "label": hit.label,
-        "probability": hit.match.probability if hit.match is not None else None,
-        "photo": _photo(hit.path, pictures),
-        "outline": hit.match.outline if hit.match is not None and sure else (),
-    }
 
 
 def _match(match: Match, query: dict[str, Any], hit: dict[str, Any]) -> dict[str, Any]:
@@ -98,21 +116,13 @@ def _reduction(photo: dict[str, Any]) -> tuple[float, float]:
     return photo["width"] / photo["full"][0], photo["height"] / photo["full"][1]
 
 
-def _photo(name: str | None, pictures: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """What the template shows of a photo; each photo is decoded once."""
-    key = name or ""
-    if key not in pictures:
-        pictures[key] = {"number": len(pictures), **_thumbnail(key)}
-    return pictures[key]
-
-
-def _thumbnail(name: str) -> dict[str, Any]:
+def _thumbnail(query: Query) -> dict[str, Any]:
     try:
-        photo = load_photo(name, at_least=THUMBNAIL)
+        photo = query.photo(THUMBNAIL)
     except PhotoRejected as error:
-        return {"name": name, "picture": None, "reason": error.reason}
+        return {"name": query.name, "picture": None, "reason": error.reason}
     width, height = Longest(THUMBNAIL).target(*photo.size)
     small = resize_to(photo.pixels, width, height)
     _, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
     picture = "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
-    return {"name": name, "picture": picture, "width": width, "height": height, "full": photo.size}
+    return {"name": query.name, "picture": picture, "width": width, "height": height, "full": photo.size}

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from reseen.search import Query
 from reseen.search.geometry import Geometry, Verification
 from reseen.search.geometry.probability import Calibration, default_calibration, describe
 from reseen.search.local import RootSift
@@ -35,9 +36,8 @@ def shelf():
 @pytest.fixture(scope="module")
 def evidence(shelf):
     vectors = np.eye(5, dtype=np.float32)
-    return Evidence(
-        vectors[0], lambda ids: vectors[list(ids)], SIFT.extract(painting(0)), lambda ids: [shelf[i] for i in ids]
-    )
+    query = Query(vectors[0], features=SIFT.extract(painting(0)))
+    return Evidence(query, lambda ids: vectors[list(ids)], lambda ids: [shelf[i] for i in ids])
 
 
 def ranking(*ids, box=None):
@@ -128,7 +128,7 @@ def test_a_mirrored_shelf_is_found_on_request(shelf, evidence):
 
 
 def test_a_query_without_keypoints_leaves_the_ranking(evidence):
-    blank = replace(evidence, query_features=SIFT.extract(np.full((90, 90, 3), 7, np.uint8)))
+    blank = replace(evidence, query=Query(np.full((90, 90, 3), 7, np.uint8)), extractor=SIFT)
     after = GeometryStage()(ranking(0, 1, 4), blank)
     assert [hit.id for hit in after] == [0, 1, 4]
     assert all(hit.match.inliers == 0 for hit in after)

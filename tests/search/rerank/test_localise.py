@@ -1,6 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from reseen.encoder import Encoder
+from reseen.search import Query
 from reseen.search.ranking import Hit, Ranking
 from reseen.search.rerank import Evidence
 from reseen.search.rerank.base import RerankError
@@ -121,16 +125,21 @@ def test_the_stage_lifts_the_photo_that_holds_the_object():
     maps[2][:, 4:8, 3:7] = thing
     asked = []
 
-    def pool(photo, boxes):
-        asked.extend(boxes)
-        return np.stack([mac(photo[:, b:d, a:c]) for a, b, c, d in boxes]).astype(np.float32)
+    class Maps(Encoder):
+        name, fingerprint, dim, side = "maps", "m", 16, 9
+
+        def photo_maps(self, photo, box=None, *, crop=None):
+            return (thing,)
+
+        def pool_parts(self, maps, parts):
+            asked.extend(parts)
+            return np.stack([mac(maps[0][:, b:d, a:c]) for a, b, c, d in parts]).astype(np.float32)
 
     evidence = Evidence(
-        query=mac(thing).astype(np.float32),
+        Query(np.zeros((9, 9), np.uint8), vector=mac(thing).astype(np.float32)),
         vectors=lambda ids: np.zeros((len(ids), 16), np.float32),
-        query_map=thing,
-        maps=lambda ids: [maps[i] if i != 1 else None for i in ids],
-        pool=pool,
+        maps=lambda ids: [(maps[i],) if i != 1 else None for i in ids],
+        encoder=Maps(),
     )
     ranking = Ranking("q", None, tuple(Hit(i + 1, i, None, 0.5 - i / 10) for i in range(3)))
     after = LocaliseStage()(ranking, evidence)
@@ -139,3 +148,5 @@ def test_the_stage_lifts_the_photo_that_holds_the_object():
     assert len(asked) == 2
     with pytest.raises(RerankError, match="feature maps"):
         LocaliseStage()(ranking, Evidence(evidence.query, evidence.vectors))
+    with pytest.raises(RerankError, match="one layer, and 'maps' reads 2"):
+        LocaliseStage()(ranking, replace(evidence, maps=lambda ids: [(maps[0], maps[0])] * len(ids)))

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from reseen.search import Query
 from reseen.search.ranking import Hit, Match, Ranking
 from reseen.search.rerank import Evidence, parse_chain
 from reseen.search.rerank.base import RerankError, permuted
@@ -42,7 +43,7 @@ def ranked(query, vectors):
 
 
 def evidence(query, vectors):
-    return Evidence(query, lambda ids: vectors[list(ids)])
+    return Evidence(Query(query), lambda ids: vectors[list(ids)])
 
 
 def places(ranking):

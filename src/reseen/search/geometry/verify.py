@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from reseen.local_features import LocalFeatures
 from reseen.search.geometry.matching import match
 from reseen.search.geometry.models import Geometry, Model, fundamental, homography
 from reseen.search.geometry.threads import one_thread_each
 from reseen.search.geometry.voting import agreeing
-from reseen.search.local.base import LocalFeatures
 from reseen.search.local.sift import mirrored
 from reseen.types import Box
 

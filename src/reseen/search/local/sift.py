@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.errors import ReseenError
-from reseen.search.local.base import LocalFeatures
+from reseen.local_features import LocalFeatures
 
 
 @dataclass(frozen=True)

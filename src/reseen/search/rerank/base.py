@@ -9,10 +9,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from reseen.encoder import Encoder
 from reseen.errors import ReseenError
-from reseen.search.local import LocalFeatures
+from reseen.local_features import Extractor, LocalFeatures
+from reseen.search.query import Query
 from reseen.search.ranking import Hit, Ranking
-from reseen.types import Vectors
+from reseen.types import FeatureMaps, Vectors
 
 
 class RerankError(ReseenError):
@@ -24,22 +26,25 @@ class Evidence:
     """What stages may look at beside the ranking.
 
     Attributes:
-        query: the query's unit vector ``(d,)``.
+        query: what was asked.
         vectors: unit vectors ``(n, d)`` of photos by their ids, in that order.
-        query_features: local features of the whole query; None when none were extracted.
         features: local features of photos by their ids, None for a photo without.
-        query_map, maps: the last feature map ``(C, h, w)`` of the query (cut to its box) and of photos.
-        pool: unit vectors ``(n, d)`` of parts ``(x0, y0, x1, y1)`` (cells, exclusive) of one map: the descriptor's
-            own head and projection.
+        maps: feature maps of photos by their ids, None where the photo cannot be read again.
+        encoder: made the vectors, and gives the query's own vector and maps, and vectors of parts of maps.
+        extractor: made the local features, and finds the query's.
     """
 
-    query: Vectors
+    query: Query
     vectors: Callable[[Sequence[int]], Vectors]
-    query_features: LocalFeatures | None = None
     features: Callable[[Sequence[int]], list[LocalFeatures | None]] | None = None
-    query_map: Vectors | None = None
-    maps: Callable[[Sequence[int]], list[Vectors | None]] | None = None
-    pool: Callable[[Vectors, Sequence[tuple[int, int, int, int]]], Vectors] | None = None
+    maps: Callable[[Sequence[int]], list[FeatureMaps | None]] | None = None
+    encoder: Encoder | None = None
+    extractor: Extractor | None = None
+
+    @property
+    def vector(self) -> Vectors:
+        """The query's unit vector ``(d,)``."""
+        return self.query.vector(self.encoder)
 
 
 class Stage(Protocol):

@@ -54,13 +54,14 @@ class GeometryStage:
 
     def verified(self, ranking: Ranking, evidence: Evidence) -> dict[int, Verification]:
         """The first hits that have local features, by id, against the query."""
-        if evidence.features is None or evidence.query_features is None:
+        if evidence.features is None:
             raise RerankError("geometry needs local features; index the photos with `--local sift`")
+        query = evidence.query.features(evidence.extractor)
         ids = [hit.id for hit in ranking.hits[: self.depth]]
         held = {
             photo: features for photo, features in zip(ids, evidence.features(ids), strict=True) if features is not None
         }
-        found = verify(evidence.query_features, [*held.values()], self.settings, ranking.box, self.threads)
+        found = verify(query, [*held.values()], self.settings, ranking.box, self.threads)
         return dict(zip(held, found, strict=True))
 
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from reseen.encoder import Encoder
 from reseen.search.ranking import Ranking
 from reseen.search.rerank.base import Evidence, RerankError, rescored
-from reseen.types import Values
-
-Cells = tuple[int, int, int, int]
+from reseen.types import Cells, FeatureMaps, Values
 
 
 @dataclass(frozen=True)
@@ -143,25 +142,33 @@ class LocaliseStage:
 
     def __call__(self, ranking: Ranking, evidence: Evidence) -> Ranking:
         """Hits without a map keep their score, as do those whose box is less alike than the whole photo."""
-        if evidence.maps is None or evidence.query_map is None or evidence.pool is None:
-            raise RerankError("localise needs feature maps: of the query, of the photos, and a pool of their parts")
+        encoder = evidence.encoder
+        if evidence.maps is None or encoder is None:
+            raise RerankError("localise needs feature maps: of the query, of the photos, and vectors of their parts")
         top = ranking.hits[: self.depth]
-        query = mac(evidence.query_map)
-        aspect = evidence.query_map.shape[2] / evidence.query_map.shape[1]
+        shown = _one_layer(evidence.query.maps(encoder), encoder)
+        query, aspect = mac(shown), shown.shape[2] / shown.shape[1]
         scores = np.array([hit.score for hit in top])
         rows, parts = [], []
         for row, maps in enumerate(evidence.maps([hit.id for hit in top])):
             if maps is not None:
-                box, _ = locate(query, maps, aspect, self.settings)
+                box, _ = locate(query, _one_layer(maps, encoder), aspect, self.settings)
                 rows.append(row)
-                parts.append(evidence.pool(maps, [box])[0])
+                parts.append(encoder.pool_parts(maps, [box])[0])
         if not rows:
             return ranking
         found = np.stack(parts)
-        similar = found @ evidence.query
+        similar = found @ evidence.vector
         if self.expand:
             first = np.argsort(-similar, kind="stable")[: self.expand]
-            expanded = evidence.query + found[first].sum(0)
+            expanded = evidence.vector + found[first].sum(0)
             similar = found @ (expanded / max(float(np.linalg.norm(expanded)), 1e-12))
         scores[rows] = np.maximum(scores[rows], similar)
         return rescored(ranking, scores)
+
+
+def _one_layer(maps: FeatureMaps, encoder: Encoder) -> NDArray[np.float32]:
+    """The map of a network that is read at one layer."""
+    if len(maps) != 1:
+        raise RerankError(f"localise looks at one layer, and {encoder.name!r} reads {len(maps)}")
+    return maps[0]

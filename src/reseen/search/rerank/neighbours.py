@@ -125,9 +125,9 @@ class SuperGlobalStage:
         if not ids:
             return ranking
         vectors = evidence.vectors(ids)
-        found = superglobal(evidence.query, vectors, self.neighbours, self.beta, self.pool)
+        found = superglobal(evidence.vector, vectors, self.neighbours, self.beta, self.pool)
         old = np.array([hit.score for hit in ranking.hits[: len(ids)]])
-        return rescored(ranking, old + found - vectors @ evidence.query)
+        return rescored(ranking, old + found - vectors @ evidence.vector)
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class ReciprocalStage:
         ids = [hit.id for hit in ranking.hits[: self.depth]]
         if not ids:
             return ranking
-        mixed = k_reciprocal(evidence.query, evidence.vectors(ids), self.k1, self.k2, self.balance)
+        mixed = k_reciprocal(evidence.vector, evidence.vectors(ids), self.k1, self.k2, self.balance)
         return permuted(ranking, -mixed)
 
 
@@ -167,7 +167,7 @@ class DiffusionStage:
         ids = [hit.id for hit in ranking.hits[: self.depth]]
         if not ids:
             return ranking
-        heat = diffuse(evidence.query, evidence.vectors(ids), self.neighbours, self.alpha, self.gamma, self.start)
+        heat = diffuse(evidence.vector, evidence.vectors(ids), self.neighbours, self.alpha, self.gamma, self.start)
         return permuted(ranking, heat)
 
 
@@ -198,8 +198,8 @@ class VerifiedExpansionStage:
         if not sure:
             return ranking
         vectors = evidence.vectors([hit.id for hit in top])
-        before = vectors @ evidence.query
+        before = vectors @ evidence.vector
         chosen = sure[: self.take]
         weights = np.maximum(before[chosen], 0) ** self.alpha
-        expanded = _unit(evidence.query + weights @ vectors[chosen])
+        expanded = _unit(evidence.vector + weights @ vectors[chosen])
         return rescored(ranking, np.array([hit.score for hit in top]) + vectors @ expanded - before)

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from reseen.descriptor.learned_features import LearnedFeatures, load_learned
 from reseen.errors import ReseenError, WeightsMissing
 from reseen.search.geometry import verify
 from reseen.search.local import RootSift, create_extractor
-from reseen.search.local.learned import LearnedFeatures
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,8 @@ def test_an_extractor_is_made_again_from_its_name(text):
 @pytest.mark.parametrize("text", ["surf", "disk", "disk:", "sift-640", ""])
 def test_unknown_extractors_are_named(text):
     with pytest.raises(ReseenError, match="use sift, disk:FILE, aliked:FILE"):
+        create_extractor(text, load_learned)
+    with pytest.raises(ReseenError, match="use sift$"):
         create_extractor(text)
 
 
@@ -79,7 +81,7 @@ def test_kornias_networks_with_weights_from_a_file(noise, tmp_path, kind):
     torch.manual_seed(0)
     network = features.DISK() if kind == "disk" else features.ALIKED()
     torch.save(network.state_dict(), tmp_path / "weights.pth")
-    extractor = create_extractor(f"{kind}:{tmp_path / 'weights.pth'}")
+    extractor = create_extractor(f"{kind}:{tmp_path / 'weights.pth'}", load_learned)
     found = extractor.extract(noise[:200, :250])
     assert extractor.name == f"{kind}:{tmp_path / 'weights.pth'}"
     assert len(found) > 50
@@ -88,13 +90,13 @@ def test_kornias_networks_with_weights_from_a_file(noise, tmp_path, kind):
     assert again.kind == "homography"
     assert again.inliers > 40
     with pytest.raises(WeightsMissing, match="no such weights file"):
-        create_extractor(f"{kind}:{tmp_path / 'gone.pth'}")
+        create_extractor(f"{kind}:{tmp_path / 'gone.pth'}", load_learned)
     other = "aliked" if kind == "disk" else "disk"
     with pytest.raises(WeightsMissing, match="lacks"):
-        create_extractor(f"{other}:{tmp_path / 'weights.pth'}")
+        create_extractor(f"{other}:{tmp_path / 'weights.pth'}", load_learned)
 
 
 def test_without_kornia_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "kornia.feature", None)
     with pytest.raises(WeightsMissing, match="pip install"):
-        create_extractor("disk:weights.pth")
+        load_learned("disk:weights.pth")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reseen.backbones.weights import fill, read_tensors
-from reseen.errors import WeightsMissing
-from reseen.search.local.base import LocalFeatures
+from reseen.errors import ReseenError, WeightsMissing
+from reseen.local_features import LocalFeatures
 
 MULTIPLE = 16
 """Photos are padded on the right and below to a multiple of it, which DISK's and other U-shaped networks need."""
@@ -87,13 +88,22 @@ def _read(found: Any) -> tuple[NDArray[Any], NDArray[np.uint8] | None, NDArray[A
     return one.keypoints.float().numpy() + 0.5, None, one.descriptors.float().numpy(), scores.float().numpy()
 
 
-def load_learned(kind: str, file: str | os.PathLike[str]) -> LearnedFeatures:
-    """Kornia's ``disk`` or ``aliked`` with weights from a file (safetensors, or torch's with tensors only).
+LEARNED = ("disk", "aliked")
+"""Kornia's networks by name."""
+
+
+@lru_cache(4)
+def load_learned(text: str) -> LearnedFeatures:
+    """Kornia's networks from ``disk:FILE`` or ``aliked:FILE``: safetensors, or torch's files with tensors only.
 
     Raises:
-        WeightsMissing: kornia is not installed, or the file is not there or of another network.
-        UntrustedFile: the file holds more than tensors.
+        ReseenError: another text. WeightsMissing: kornia is not installed, or the file is not there or of another
+        network. UntrustedFile: the file holds more than tensors.
     """
+    kind, _, file = text.partition(":")
+    if kind not in LEARNED or not file:
+        known = ", ".join(["sift", *(f"{name}:FILE" for name in LEARNED)])
+        raise ReseenError(f"local features {text!r} are not known; use {known}")
     try:
         from kornia.feature import ALIKED, DISK
     except ImportError:
