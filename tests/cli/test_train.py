@@ -31,11 +31,13 @@ def photos_of_classes(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def test_train_and_use_the_result(photos_of_classes, tmp_path, capsys):
+def test_train_and_use_the_result(photos_of_classes, tmp_path, capsys, fits):
     data = ["--data", str(photos_of_classes), "--data", f"virtual:{photos_of_classes / 'a'}"]
     small = [*SMALL, "--set", "views.exact=[160, 120]"]
     assert run(["train", "remap-lite0", *data, "--to", str(tmp_path / "run"), *small, "--json"]) == 0
-    result = json.loads(capsys.readouterr().out)
+    out = capsys.readouterr().out
+    fits("train", out)
+    result = json.loads(out)
     assert result["epochs"] == 1
     assert result["photos"] == 12
     assert result["validation_map"] is None

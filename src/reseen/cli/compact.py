@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from reseen import schema
 from reseen.cli import console
 from reseen.cli.collections import opened
 
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
         held = opened(collection)
         freed = held.compact(grace_s=grace)
         if as_json:
-            console.emit({"freed_bytes": freed, "version": held.version})
+            report: schema.Compacted = {"freed_bytes": freed, "version": held.version}
+            console.emit(report)
         else:
             console.note(f"{console.size(freed)} freed")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from reseen import schema
 from reseen.cli import console, options
 
 
@@ -81,14 +82,14 @@ def register(app: typer.Typer) -> None:
         return 0
 
 
-def _extras(runs: list[dict[str, object]]) -> None:
+def _extras(runs: list[schema.Run]) -> None:
     """Open-set measures and the cost of re-ranking, for people."""
     from reseen.evaluation.reports.results import percent
 
     rows = []
     for run in runs:
         detection = run["open_set"]
-        if isinstance(detection, dict):
+        if detection is not None:
             found = (percent(value) for value in detection["identified_at"].values())
             rows.append((run["recipe"], run["benchmark"], percent(detection["auroc"]), *found))
     if rows:
@@ -96,7 +97,7 @@ def _extras(runs: list[dict[str, object]]) -> None:
         console.table(names, rows, title="queries without a match, by the best score")
     staged = []
     for run in runs:
-        for stage in run["measures"].get("rerank_stages", []):  # type: ignore[attr-defined]
+        for stage in run["measures"].get("rerank_stages", []):
             low, high = (percent(value) for value in stage["map_interval"])
             accuracy = percent(stage["precision_at_1"]), f"{percent(stage['map'])} ({low} to {high})"
             staged.append(

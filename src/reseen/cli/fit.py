@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reseen import schema
 from reseen.cli import console
 
 if TYPE_CHECKING:
@@ -76,16 +77,15 @@ def fit(
     fitted.save(to)
     reasons = [refused[index] for index in sorted(refused)]
     if as_json:
-        console.emit(
-            {
-                "descriptor": str(to.resolve()),
-                "fingerprint": fitted.fingerprint,
-                "dim": fitted.dim,
-                "found": found,
-                "photos": len(chosen) - len(refused),
-                "rejected": [{"path": error.path, "reason": error.reason} for error in reasons],
-            }
-        )
+        report: schema.Fitted = {
+            "descriptor": str(to.resolve()),
+            "fingerprint": fitted.fingerprint,
+            "dim": fitted.dim,
+            "found": found,
+            "photos": len(chosen) - len(refused),
+            "rejected": [{"path": error.path, "reason": error.reason} for error in reasons],
+        }
+        console.emit(report)
     elif not quiet:
         for error in reasons:
             console.note(f"rejected {error}")

@@ -23,6 +23,5 @@ def register(app: typer.Typer) -> None:
         if as_json:
             console.emit(values)
             return
-        values["bytes"] = console.size(values["bytes"])
-        values["damage"] = "; ".join(values["damage"]) or "none"
-        console.table(("", ""), list(values.items()))
+        shown = {"bytes": console.size(values["bytes"]), "damage": "; ".join(values["damage"]) or "none"}
+        console.table(("", ""), list({**values, **shown}.items()))

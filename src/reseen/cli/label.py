@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from reseen import schema
 from reseen.cli import console
 from reseen.cli.collections import opened
 from reseen.errors import CollectionError
@@ -18,6 +19,7 @@ def register(app: typer.Typer) -> None:
     def label(
         collection: Annotated[str, typer.Argument(help="A collection.")],
         labels: Annotated[str, typer.Argument(help="CSV with the columns path and label.", metavar="CSV")],
+        as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     ) -> None:
         """Label the photos of a collection from a CSV (paths relative to the CSV)."""
         from reseen.collections import read_labels
@@ -29,6 +31,10 @@ def register(app: typer.Typer) -> None:
         if len(unknown) == len(named):
             raise CollectionError(f"{labels}: none of its {len(named)} paths is in {collection}")
         held.set_labels({ids[path]: text or None for path, text in named.items() if path in ids})
+        if as_json:
+            report: schema.Labelled = {"labelled": len(named) - len(unknown), "unknown": unknown}
+            console.emit(report)
+            return
         for path in unknown:
             console.note(f"not in the collection: {path}")
         console.note(f"{len(named) - len(unknown)} photos labelled")

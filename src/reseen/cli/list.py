@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from reseen import schema
 from reseen.cli import console
 from reseen.cli.collections import opened
 
@@ -21,7 +22,9 @@ def register(app: typer.Typer) -> None:
         """List the photos of a collection."""
         rows = opened(collection).photos()
         if as_json:
-            photos = [{"id": row.id, "path": row.name, "label": row.label, "sha256": row.sha256} for row in rows]
-            console.emit({"photos": photos})
+            report: schema.Photos = {
+                "photos": [{"id": row.id, "path": row.name, "label": row.label, "sha256": row.sha256} for row in rows]
+            }
+            console.emit(report)
             return
         console.table(("id", "label", "photo"), [(row.id, row.label, row.name) for row in rows])

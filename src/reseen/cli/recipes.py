@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from reseen import schema
 from reseen.cli import console
 
 
@@ -27,11 +28,14 @@ def register(app: typer.Typer) -> None:
 
         found = [describe(name) for name in list_recipes()]
         if as_json:
-            fields = ("name", "dim", "needs", "available")
-            console.emit({"recipes": [{key: entry[key] for key in fields} for entry in found]})
+            rows: list[schema.Recipe] = [
+                {"name": e["name"], "dim": e["dim"], "needs": e["needs"], "available": e["available"]} for e in found
+            ]
+            report: schema.Recipes = {"recipes": rows}
+            console.emit(report)
             return
-        rows = [(e["name"], e["dim"], "yes" if e["available"] else "no", e["needs"], e["summary"]) for e in found]
-        console.table(("recipe", "dim", "ready", "needs", "what it is"), rows)
+        shown = [(e["name"], e["dim"], "yes" if e["available"] else "no", e["needs"], e["summary"]) for e in found]
+        console.table(("recipe", "dim", "ready", "needs", "what it is"), shown)
 
     @verbs.command()
     def show(name: Annotated[str, typer.Argument(help="A recipe.")]) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from reseen import schema
 from reseen.cli import console
 from reseen.cli.collections import opened
 
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
         given = [int(text) if text.isdigit() and int(text) in ids else text for text in photos]
         removed = held.remove(*given)
         if as_json:
-            console.emit({"removed": removed, "photos": len(held)})
+            report: schema.Removed = {"removed": removed, "photos": len(held)}
+            console.emit(report)
         else:
             console.note(f"{removed} removed; {len(held)} photos left")

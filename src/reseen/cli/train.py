@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from reseen import schema
 from reseen.cli import console
 from reseen.errors import RecipeError
 
@@ -94,20 +95,19 @@ def train(
             return
     best = trainer.at.best
     if json_:
-        console.emit(
-            {
-                "descriptor": str((to / "descriptor").resolve()),
-                "fingerprint": trained.fingerprint,
-                "dim": trained.dim,
-                "epochs": trainer.at.epoch,
-                "best_epoch": trainer.at.best_epoch,
-                "validation_map": best,
-                "photos": len(trainer.data.photos),
-                "pairs": len(trainer.data.pairs),
-                "rejected": [{"path": p, "reason": reason} for p, reason in trainer.at.rejected.items()],
-                "seconds": round(time.monotonic() - started, 1),
-            }
-        )
+        report: schema.Trained = {
+            "descriptor": str((to / "descriptor").resolve()),
+            "fingerprint": trained.fingerprint,
+            "dim": trained.dim,
+            "epochs": trainer.at.epoch,
+            "best_epoch": trainer.at.best_epoch,
+            "validation_map": best,
+            "photos": len(trainer.data.photos),
+            "pairs": len(trainer.data.pairs),
+            "rejected": [{"path": p, "reason": reason} for p, reason in trainer.at.rejected.items()],
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        console.emit(report)
         return
     score = f"validation mAP {100 * best:.1f} in epoch {trainer.at.best_epoch}, " if best is not None else ""
     console.note(f"{score}{len(trainer.at.rejected)} photos left out")

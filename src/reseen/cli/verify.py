@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from reseen import schema
 from reseen.cli import console
 
 
@@ -28,7 +29,8 @@ def register(app: typer.Typer) -> None:
         except CollectionDamaged as error:
             problems = [str(error)]
         if as_json:
-            console.emit({"ok": not problems, "version": version, "problems": problems})
+            report: schema.Verified = {"ok": not problems, "version": version, "problems": problems}
+            console.emit(report)
         else:
             for problem in problems:
                 console.error(problem)

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from reseen import schema
 from reseen.collections import writing
 from reseen.collections.filters import Where, allowed_ids
 from reseen.collections.local import full_name
@@ -148,7 +148,7 @@ class Collection:
         """Named bytes, or None; CollectionDamaged when they are not what was kept."""
         return self._snapshot.blob(name)
 
-    def info(self) -> dict[str, Any]:
+    def info(self) -> schema.Info:
         """Counts, sizes and the descriptor, JSON-able."""
         return {
             "path": str(self.folder),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
+from reseen import schema
 from reseen.errors import PhotoRejected
 
 
@@ -19,9 +19,9 @@ class Report:
     rejected: list[PhotoRejected] = field(default_factory=list)
     fingerprint: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> schema.Indexed:
         """The object of ``reseen index --json``."""
-        rejected = [{"path": item.path, "reason": item.reason} for item in self.rejected]
+        rejected: list[schema.Rejected] = [{"path": item.path, "reason": item.reason} for item in self.rejected]
         return {
             "added": self.added,
             "updated": self.updated,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reseen import schema
 from reseen.errors import BenchmarkError
 from reseen.evaluation.benchmarks.benchmark import Benchmark
 from reseen.evaluation.expansion import check_forms
@@ -63,11 +64,11 @@ class Protocol:
         """The crop rule that the descriptor is asked for."""
         return descriptor.recipe.images.crop if self.box in ("crop", "whole") else self.box
 
-    def card(self, descriptor: Descriptor, benchmark: Benchmark) -> dict[str, Any]:
+    def card(self, descriptor: Descriptor, benchmark: Benchmark) -> schema.Protocol:
         """Everything that another person needs to make this run again."""
         recipe = descriptor.recipe
         settings = recipe.to_dict()
-        crop = self.crop(descriptor)
+        crop, runtime = self.crop(descriptor), descriptor.runtime
         return {
             "benchmark": benchmark.name,
             "database": len(benchmark.database),
@@ -78,7 +79,9 @@ class Protocol:
             "recipe": descriptor.name,
             "fingerprint": descriptor.fingerprint,
             "dim": descriptor.dim,
-            **descriptor.runtime,
+            "engine": runtime["engine"],
+            "precision": runtime["precision"],
+            "device": runtime["device"],
             "images": settings["images"],
             "box": BOXES["whole" if self.box == "whole" else crop],
             "scales": settings["scales"],

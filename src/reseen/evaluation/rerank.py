@@ -10,10 +10,10 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from reseen import schema
 from reseen.descriptor import Descriptor
 from reseen.evaluation.benchmarks.benchmark import Benchmark
 from reseen.evaluation.measures import metrics
@@ -147,12 +147,12 @@ class Reranker:
 
         return again
 
-    def stages(self, truth: Truth) -> list[dict[str, Any]]:
+    def stages(self, truth: Truth) -> list[schema.Stage]:
         """Accuracy and time before and after each stage, once every query was re-ranked.
 
         Queries without a match leave the means, as everywhere.
         """
-        found = []
+        found: list[schema.Stage] = []
         names = ["none", *(stage.name for stage in self.chain.stages)]
         for number in range(len(names)):
             ranked = rank(self.queries, self.database, truth, shortlist=self.depth, reorder=self.replay(number - 1))

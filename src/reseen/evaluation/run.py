@@ -7,10 +7,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from reseen import schema
 from reseen.descriptor import Descriptor
 from reseen.errors import BenchmarkError
 from reseen.evaluation.benchmarks.benchmark import Benchmark
@@ -55,9 +55,9 @@ class Run:
     ap: Values
     ap_finite: Values
     precision: dict[int, Values]
-    card: dict[str, Any]
-    queries: tuple[dict[str, Any], ...]
-    measures: dict[str, Any]
+    card: schema.Protocol
+    queries: tuple[schema.ScoredQuery, ...]
+    measures: schema.Measures
     curve: Values
     open_set: OpenSet | None
     seconds_per_photo: float
@@ -68,7 +68,7 @@ class Run:
         """Mean average precision, 0 to 1."""
         return metrics.mean(self.ap)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> schema.Run:
         """The object of ``reseen evaluate --json``; rates in 0..1, unknown values None."""
         return {
             "recipe": self.recipe,
@@ -195,6 +195,11 @@ def score(descriptor: Descriptor, encoded: Encoded, protocol: Protocol, cache: V
     positions = Positions(ranked.positions.found[:q], ranked.positions.relevant[:q])
     precision = {k: metrics.precision_at(positions, k, benchmark.precision_rule) for k in CUTS}
     ap, finite = metrics.average_precision(positions), metrics.average_precision(positions, "finite")
+    measures = _measures(benchmark, positions, queries, database)
+    if reranker is not None:
+        measures["rerank_depth"] = reranker.depth
+        measures["rerank_bytes_per_photo"] = reranker.bytes_per_photo
+        measures["rerank_stages"] = reranker.stages(truth)
     return Run(
         recipe=descriptor.name,
         benchmark=benchmark.name,
@@ -203,7 +208,7 @@ def score(descriptor: Descriptor, encoded: Encoded, protocol: Protocol, cache: V
         precision=precision,
         card=protocol.card(descriptor, benchmark),
         queries=tuple(_per_query(benchmark, positions, ranked, hits, ap, finite, precision)),
-        measures=_measures(benchmark, positions, queries, database) | (_costs(reranker, truth) if reranker else {}),
+        measures=measures,
         curve=precision_recall(positions),
         open_set=_open_set(benchmark, ranked, q),
         seconds_per_photo=encoded.seconds_per_photo,
@@ -228,8 +233,8 @@ def precision_recall(positions: Positions, levels: int = LEVELS) -> Values:
     return np.mean(curves, axis=0) if curves else np.full(levels, np.nan)
 
 
-def _measures(benchmark: Benchmark, positions: Positions, queries: Vectors, database: Vectors) -> dict[str, Any]:
-    found: dict[str, Any] = {
+def _measures(benchmark: Benchmark, positions: Positions, queries: Vectors, database: Vectors) -> schema.Measures:
+    found: schema.Measures = {
         "recall_at": {str(k): _known(metrics.mean(metrics.recall_at(positions, k))) for k in RECALL_CUTS},
         "hit_at": {str(k): _known(metrics.mean(metrics.hit_at(positions, k))) for k in RECALL_CUTS},
     }
@@ -249,14 +254,6 @@ def _measures(benchmark: Benchmark, positions: Positions, queries: Vectors, data
     return found
 
 
-def _costs(reranker: Reranker, truth: Truth) -> dict[str, Any]:
-    return {
-        "rerank_depth": reranker.depth,
-        "rerank_bytes_per_photo": reranker.bytes_per_photo,
-        "rerank_stages": reranker.stages(truth),
-    }
-
-
 def _open_set(benchmark: Benchmark, ranked: Ranked, q: int) -> OpenSet | None:
     if not benchmark.unmatched:
         return None
@@ -274,9 +271,9 @@ def _per_query(
     ap: Values,
     finite: Values,
     precision: dict[int, Values],
-) -> Sequence[dict[str, Any]]:
+) -> Sequence[schema.ScoredQuery]:
     first = metrics.first_rank(positions)
-    listed = []
+    listed: list[schema.ScoredQuery] = []
     for i, query in enumerate(benchmark.queries):
         positives, junk = set(query.positives.tolist()), set(query.junk.tolist())
         listed.append(

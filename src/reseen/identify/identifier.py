@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from reseen import schema
 from reseen.collections import Asked, Collection
 from reseen.collections.gallery import Gallery, References
 from reseen.errors import PhotoRejected
@@ -36,7 +36,7 @@ class InstanceHit:
     photos: tuple[str, ...]
     box: Box | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> schema.InstanceHit:
         """Plain values."""
         return {
             "rank": self.rank,
@@ -64,7 +64,7 @@ class Identification:
     no_match: bool
     hits: tuple[InstanceHit, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> schema.Identification:
         """The object of ``reseen identify --json``."""
         return {
             "query": self.query,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
+from reseen import schema
 from reseen.types import Box, Point
 
 
@@ -28,7 +28,7 @@ class Match:
     log_evidence: float = 0.0
     lines: tuple[tuple[Point, Point], ...] = field(default=(), repr=False)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> schema.Match:
         """Plain values; the lines are left to pictures."""
         return {
             "outline": [list(point) for point in self.outline],
@@ -57,9 +57,9 @@ class Hit:
     label: str | None = None
     match: Match | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> schema.Hit:
         """The object of the command line: rank, id, path, score, label (and match, when there is one)."""
-        values: dict[str, Any] = {
+        values: schema.Hit = {
             "rank": self.rank,
             "id": self.id,
             "path": self.path,
@@ -112,7 +112,7 @@ class Ranking:
         """A new ranking of the first ``k`` hits."""
         return replace(self, hits=self.hits[:k])
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> schema.Ranking:
         """The object that ``reseen search --json`` prints, one per query."""
         return {
             "query": self.query,

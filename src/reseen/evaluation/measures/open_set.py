@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reseen import schema
 from reseen.types import Values
 
 FALSE_ALARMS = (0.01, 0.05, 0.1)
@@ -30,7 +31,7 @@ class OpenSet:
     threshold_at: dict[float, float]
     curve: Values
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> schema.OpenSet:
         """Plain values; the curve thinned to 200 points."""
         step = max(1, len(self.curve) // 200)
         return {

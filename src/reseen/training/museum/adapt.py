@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from reseen import schema
 from reseen.collections import Collection, Row
 from reseen.collections.gallery import Gallery, couples
 from reseen.descriptor import Descriptor, Recipe
@@ -110,16 +111,23 @@ class Adaptation:
     seconds: float
     calibration: Calibration | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> schema.Adapted:
         """Plain values."""
         return {
             "adapted": self.adapted,
-            "before": {name: found._asdict() for name, found in self.before.items()},
-            "after": {name: found._asdict() for name, found in self.after.items()},
+            "before": _plain(self.before),
+            "after": _plain(self.after),
             "learned_from": self.learned_from,
             "seconds": round(self.seconds, 1),
             "threshold": self.calibration.threshold if self.calibration else None,
         }
+
+
+def _plain(scores: Mapping[str, Score]) -> dict[str, schema.Score]:
+    return {
+        name: {"precision": score.precision, "reciprocal_rank": score.reciprocal_rank, "photos": score.photos}
+        for name, score in scores.items()
+    }
 
 
 def adapt(
