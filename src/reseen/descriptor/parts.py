@@ -31,7 +31,7 @@ def photo_map(descriptor: Descriptor, photo: PhotoLike, box: Box | None = None, 
 
 def pool_parts(descriptor: Descriptor, maps: Vectors, parts: Sequence[tuple[int, int, int, int]]) -> Vectors:
     """Unit vectors ``(n, dim)`` of parts ``(x0, y0, x1, y1)`` of a map ``(C, h, w)``, in cells, ends exclusive."""
-    head = descriptor.head.cpu().eval()
+    head = descriptor.head_on("cpu")
     whole = torch.from_numpy(maps)[None]
     with torch.inference_mode():
         raw = [head([whole[..., y0:y1, x0:x1]]).numpy()[0] for x0, y0, x1, y1 in parts]

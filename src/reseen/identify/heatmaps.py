@@ -41,14 +41,14 @@ class HeatMap:
 
 def classifier_heat(descriptor: Descriptor, photo: PhotoLike) -> HeatMap:
     """Of a descriptor with a class activation per place (Section 3.3.1): one cell per window of its network."""
-    head = descriptor.head
+    head = descriptor.head_on("cpu")
     if not isinstance(head, InstanceRegions | Logits):
         raise TypeError(f"head {head.kind!r} has no classes")
     item = next(iter(descriptor.maps([photo])))
     if item.rejected is not None:
         raise item.rejected
     with torch.inference_mode():
-        activations = head.cpu().eval().activations([m[None] for m in item.maps])[0]
+        activations = head.activations([m[None] for m in item.maps])[0]
     highest, which = activations.max(0)
     names = head.labels or tuple(str(i) for i in range(head.classes))
     return HeatMap(highest.numpy(), which.numpy(), names)

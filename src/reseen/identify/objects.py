@@ -99,7 +99,7 @@ def map_windows(descriptor: Descriptor, item: Maps) -> tuple[Boxes, Vectors]:
     cells = np.concatenate([cells[whole], cells[~whole]])
     vectors: list[Vectors] = [np.zeros(0, np.float32)] * len(cells)
     sizes = cells[:, 2:] - cells[:, :2]
-    head = descriptor.head.cpu().eval()
+    head = descriptor.head_on("cpu")
     with torch.inference_mode():
         for size in np.unique(sizes, axis=0):
             members = np.flatnonzero((sizes == size).all(1))

@@ -95,6 +95,6 @@ def test_kornias_networks_with_weights_from_a_file(noise, tmp_path, kind):
 
 
 def test_without_kornia_it_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "kornia.feature", None)
+    monkeypatch.setitem(__import__("sys").modules, "kornia", None)
     with pytest.raises(WeightsMissing, match="pip install"):
         create_extractor("disk:weights.pth")

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reseen.backbones.weights import fill, read_tensors
-from reseen.errors import WeightsMissing
 from reseen.search.local.base import LocalFeatures
 
 MULTIPLE = 16
@@ -43,6 +42,14 @@ class LearnedFeatures:
     side: int = 640
     limit: int = 600
     grey: bool = False
+
+    @classmethod
+    def from_name(cls, name: str) -> LearnedFeatures:
+        """See :meth:`Extractor.from_name` and :func:`load_learned`."""
+        kind, _, file = name.partition(":")
+        if not file:
+            raise ValueError(name)
+        return load_learned(kind, file)
 
     def extract(self, pixels: NDArray[np.uint8], size: tuple[int, int] | None = None) -> LocalFeatures:
         """Features of upright RGB ``uint8 (H, W, 3)``; frames only where the network gives them."""
@@ -91,13 +98,11 @@ def load_learned(kind: str, file: str | os.PathLike[str]) -> LearnedFeatures:
     """Kornia's ``disk`` or ``aliked`` with weights from a file (safetensors, or torch's with tensors only).
 
     Raises:
-        WeightsMissing: kornia is not installed, or the file is not there or of another network.
+        WeightsMissing: the file is not there or of another network.
         UntrustedFile: the file holds more than tensors.
     """
-    try:
-        from kornia.feature import ALIKED, DISK
-    except ImportError:
-        raise WeightsMissing(f"{kind} needs kornia: pip install 'reseen[learned]'") from None
+    from kornia.feature import ALIKED, DISK
+
     path = os.path.abspath(file)  # noqa: PTH100 - links are kept
     network: nn.Module = DISK() if kind == "disk" else ALIKED()
     tensors = read_tensors(path)
