@@ -4,8 +4,7 @@ import pytest
 
 from reseen.descriptor import Recipe, list_recipes, read_recipe
 from reseen.errors import RecipeError
-from reseen.heads import HEADS
-from reseen.projections import PROJECTIONS
+from reseen.registry import HEADS, PROJECTIONS
 
 
 @pytest.mark.parametrize("name", list_recipes())

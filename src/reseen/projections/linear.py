@@ -11,7 +11,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from reseen.errors import NotFitted
-from reseen.projections.base import Projection, register
+from reseen.projections.base import Projection
 from reseen.projections.moments import Float64, blocks, chosen, class_scatter, indexable, moments, pair_scatter, shrink
 from reseen.types import Pairs, Vectors
 
@@ -105,7 +105,6 @@ def _signed(rows: Float64) -> Float64:
     return rows * signs[:, None]
 
 
-@register
 class PCA(_Linear):
     """PCA whitening: ``l2(diag(lambda^(-power/2)) E^T (x - mean))``.
 
@@ -166,7 +165,6 @@ def _cholesky(scatter: Float64, kind: str) -> Float64:
         return factor
 
 
-@register
 class LW(_Linear):
     """Learned whitening from matching pairs (siaMAC, Section 4.2, after Mikolajczyk and Matas).
 
@@ -181,6 +179,7 @@ class LW(_Linear):
     """
 
     kind = "lw"
+    needs = frozenset({"pairs"})
 
     def __init__(
         self, dim: int | None = None, form: Literal["published", "paper"] = "published", shrinkage: float = 0.0
@@ -216,7 +215,6 @@ class LW(_Linear):
         return self._keep(mean, directions @ inverse)
 
 
-@register
 class LDA(_Linear):
     """Linear discriminant analysis on classes, then whitening (SIAM-FV, Section 3).
 
@@ -226,6 +224,7 @@ class LDA(_Linear):
     """
 
     kind = "lda"
+    needs = frozenset({"pairs"})
 
     def fit(self, X: Vectors | Iterable[Vectors], pairs: Pairs | None = None) -> Self:
         """See :meth:`Projection.fit`; ValueError without pairs."""
