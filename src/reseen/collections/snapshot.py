@@ -61,9 +61,11 @@ class Snapshot:
         """Vectors ``(n, dim)`` of photos by their ids, in that order; KeyError for one that is not there."""
         wanted = np.asarray(ids, np.int64)
         rising, rows = self._by_id
-        places = np.minimum(np.searchsorted(rising, wanted), len(rising) - 1)
-        if (rising[places] != wanted).any():
-            raise KeyError(f"{int(wanted[rising[places] != wanted][0])}: no such photo")
+        places = np.searchsorted(rising, wanted)
+        there = places < len(rising)
+        there[there] = rising[places[there]] == wanted[there]
+        if not there.all():
+            raise KeyError(f"{wanted[~there][0]}: no such photo")
         return np.asarray(self.vectors[1][rows[places]])
 
     def _derived_path(self, what: str) -> Path:
