@@ -1,4 +1,4 @@
-"""What makes vectors, maps and local features of photos, as everything that searches knows it."""
+"""What makes vectors and maps of photos, as everything that searches knows it."""
 
 from __future__ import annotations
 

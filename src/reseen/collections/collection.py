@@ -86,7 +86,7 @@ class Collection:
             path: of the folder.
             descriptor: instead of the one that is saved inside (which is loaded when it is first needed).
             version: an older one, of :meth:`versions`.
-            index: the kind that answers searches, one of :data:`reseen.search.index.INDEXES`.
+            index: the kind that answers searches, one of :data:`reseen.registry.INDEXES`.
 
         What is damaged is named in :attr:`damage`, and the newest version before it is opened.
 

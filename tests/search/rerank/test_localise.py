@@ -117,7 +117,7 @@ def test_values_far_below_the_peak_stay_within_the_stated_rounding():
     assert (np.maximum(inside, 0) ** 0.1 < 0.031).all()
 
 
-def test_the_stage_lifts_the_photo_that_holds_the_object():
+def test_the_stage_lifts_the_photo_that_holds_the_object(monkeypatch):
     rng = np.random.default_rng(2)
     thing = np.abs(rng.normal(0, 1, (16, 4, 4))).astype(np.float32)
     maps = [np.abs(rng.normal(0, 1, (16, 9, 9))).astype(np.float32) for _ in range(3)]
@@ -126,7 +126,7 @@ def test_the_stage_lifts_the_photo_that_holds_the_object():
     asked = []
 
     class Maps(Encoder):
-        name, fingerprint, dim, side = "maps", "m", 16, 9
+        name, fingerprint, dim, side, gives = "maps", "m", 16, 9, {"maps"}
 
         def photo_maps(self, photo, box=None, *, crop=None):
             return (thing,)
@@ -148,5 +148,9 @@ def test_the_stage_lifts_the_photo_that_holds_the_object():
     assert len(asked) == 2
     with pytest.raises(RerankError, match="feature maps"):
         LocaliseStage()(ranking, Evidence(evidence.query, evidence.vectors))
+    monkeypatch.setattr(Maps, "gives", frozenset())
+    with pytest.raises(RerankError, match="feature maps"):
+        LocaliseStage()(ranking, evidence)
+    monkeypatch.undo()
     with pytest.raises(RerankError, match="one layer, and 'maps' reads 2"):
         LocaliseStage()(ranking, replace(evidence, maps=lambda ids: [(maps[0], maps[0])] * len(ids)))
