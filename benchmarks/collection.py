@@ -45,7 +45,7 @@ def main() -> None:
     vectors = rng.standard_normal((arguments.photos, arguments.dim), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     rows = [
-        Row(i, b"/p/%d.jpg" % i, b"/p", b"%d.jpg" % i, f"/p/{i}.jpg", "0" * 64, 1, 1, 1, 1, None, checksum(i, v))
+        Row(id=i, path=b"/p/%d.jpg" % i, name=f"/p/{i}.jpg", sha256="0" * 64, check=checksum(i, v))
         for i, v in enumerate(vectors)
     ]
     with tempfile.TemporaryDirectory() as place:

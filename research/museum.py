@@ -351,7 +351,7 @@ def _stage(files: list[Path], name: str) -> tuple[float, int]:
     stage = replace(getattr(stages, name), epochs=1)
     labels = tuple(f"{i:04d}" for i in range(math.ceil(len(files) / 6)))
     instance = np.arange(len(files)) // 6
-    rows = tuple(Row(i, os.fsencode(f), b"", b"", str(f), "", 0, 0, 0, 0, None, 0) for i, f in enumerate(files))
+    rows = tuple(Row(id=i, path=os.fsencode(f), name=str(f), sha256="") for i, f in enumerate(files))
 
     def learning() -> float:
         views = Some(Studio([row.path for row in rows]), instance)

@@ -7,7 +7,7 @@ import errno
 import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,26 +24,40 @@ warnings.filterwarnings("ignore", message="lance is not fork-safe")  # nothing h
 _MANIFEST_NUMBERS = 2**64 - 1
 
 
-@dataclass(frozen=True)
-class Row:
-    """One photo of a collection.
+def _column(kind: pa.DataType, *, nullable: bool = True, default: Any = MISSING) -> Any:
+    """A field of :class:`Row` and the column that keeps it."""
+    return field(default=default, metadata={"kind": kind, "nullable": nullable})
 
-    ``path``, ``source`` and ``relative`` are bytes (names need not be UTF-8), empty for uploads; ``name`` is
-    display text. ``check`` guards the vector.
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One photo of a collection; each field is a column of the table.
+
+    Attributes:
+        id: a 63-bit hash.
+        path, source, relative: bytes (names need not be UTF-8), empty for uploads.
+        name: display text.
+        sha256, bytes, mtime_ns: of the file, 0 bytes for uploads.
+        width, height: of the upright photo.
+        label: of what it shows.
+        check: guards the vector, see :func:`checksum`.
     """
 
-    id: int
-    path: bytes
-    source: bytes
-    relative: bytes
-    name: str
-    sha256: str
-    bytes: int
-    mtime_ns: int
-    width: int
-    height: int
-    label: str | None
-    check: int
+    id: int = _column(pa.int64(), nullable=False)
+    path: bytes = _column(pa.large_binary(), default=b"")
+    source: bytes = _column(pa.large_binary(), default=b"")
+    relative: bytes = _column(pa.large_binary(), default=b"")
+    name: str = _column(pa.string())
+    sha256: str = _column(pa.string())
+    bytes: int = _column(pa.int64(), default=0)
+    mtime_ns: int = _column(pa.int64(), default=0)
+    width: int = _column(pa.int32(), default=0)
+    height: int = _column(pa.int32(), default=0)
+    label: str | None = _column(pa.string(), default=None)
+    check: int = _column(pa.int64(), default=0)
+
+
+ROW_COLUMNS = [column.name for column in fields(Row)]
 
 
 def checksum(photo: int, vector: Vectors) -> int:
@@ -53,28 +67,10 @@ def checksum(photo: int, vector: Vectors) -> int:
 
 
 def schema(dim: int) -> pa.Schema:
-    """Columns of the table."""
-    return pa.schema(
-        [
-            pa.field("id", pa.int64(), nullable=False),
-            pa.field("path", pa.large_binary()),
-            pa.field("source", pa.large_binary()),
-            pa.field("relative", pa.large_binary()),
-            pa.field("name", pa.string()),
-            pa.field("sha256", pa.string()),
-            pa.field("bytes", pa.int64()),
-            pa.field("mtime_ns", pa.int64()),
-            pa.field("width", pa.int32()),
-            pa.field("height", pa.int32()),
-            pa.field("label", pa.string()),
-            pa.field("check", pa.int64()),
-            pa.field("features", pa.large_binary()),
-            pa.field("vector", pa.list_(pa.float32(), dim)),
-        ]
-    )
-
-
-ROW_COLUMNS = [name for name in schema(1).names if name not in ("features", "vector")]
+    """Columns of the table: those of :class:`Row`, local features and the vector."""
+    columns = [pa.field(f.name, f.metadata["kind"], nullable=f.metadata["nullable"]) for f in fields(Row)]
+    features, vector = pa.field("features", pa.large_binary()), pa.field("vector", pa.list_(pa.float32(), dim))
+    return pa.schema([*columns, features, vector])
 
 
 def as_arrow(rows: Sequence[Row], vectors: Vectors, features: Sequence[bytes | None], dim: int) -> pa.Table:
@@ -174,7 +170,7 @@ class Table:
         """Every row, without vectors and features, in the table's order."""
         with explained(f"reading {self.folder}"):
             found = self._data.to_table(columns=ROW_COLUMNS).to_pydict()
-        return [Row(*values) for values in zip(*(found[name] for name in ROW_COLUMNS), strict=True)]
+        return [Row(**dict(zip(found, values, strict=True))) for values in zip(*found.values(), strict=True)]
 
     def vectors(self) -> tuple[Ids, Vectors]:
         """Ids ``(n,)`` and vectors ``(n, dim)`` in the table's order."""

@@ -138,8 +138,17 @@ class Writer:
                     continue
                 photo = known.id if known else _new_id(item.source, item.relative, taken)
                 label = given if given is not None or known is None else known.label
-                size, mtime = status.st_size, status.st_mtime_ns
-                row = Row(photo, item.path, item.source, item.relative, item.name, digest, size, mtime, 0, 0, label, 0)
+                row = Row(
+                    id=photo,
+                    path=item.path,
+                    source=item.source,
+                    relative=item.relative,
+                    name=item.name,
+                    sha256=digest,
+                    bytes=status.st_size,
+                    mtime_ns=status.st_mtime_ns,
+                    label=label,
+                )
                 yield _Waiting(row, data, known is not None)
 
         self._ingest(encoder, changed(), report, progress, len(photos))
@@ -162,7 +171,7 @@ class Writer:
                 continue
             photo_id = known.id if known else _new_id(b"", os.fsencode(name), taken)
             label = labels.get(name, known.label if known else None)
-            row = Row(photo_id, b"", b"", b"", name, digest, 0, 0, 0, 0, label, 0)
+            row = Row(id=photo_id, name=name, sha256=digest, label=label)
             waiting.append(_Waiting(row, photo, known is not None))
         self._ingest(encoder, iter(waiting), report, None, len(waiting))
         return report
