@@ -52,6 +52,10 @@ class CollectionDamaged(CollectionError):
     """A part of a collection is missing or torn; the message names it."""
 
 
+class CollectionUnreadable(CollectionError):
+    """A part of a collection cannot be read now (too many open files, a failing disk); nothing was changed."""
+
+
 class BenchmarkError(ReseenError):
     """Ground truth that is missing, incomplete or contradicts itself."""
 
