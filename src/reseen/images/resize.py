@@ -148,7 +148,7 @@ def prepare(
     return _filled(resize_to(photo.pixels[top:bottom, left:right], *target), rule, factor)
 
 
-def placed(rule: ResizeRule, size: tuple[int, int]) -> tuple[Box, tuple[int, int]]:
+def placed(rule: ResizeRule, size: tuple[float, float]) -> tuple[Box, tuple[int, int]]:
     """Where a whole photo of ``size`` (W, H) lies in the input that :func:`prepare` makes of it, and the input's size.
 
     The box is in pixels of the input; what is outside of it was filled up.

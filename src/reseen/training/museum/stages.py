@@ -219,7 +219,9 @@ def describe(
     recipe: Recipe, backbone: Backbone, head: Head, *, suffix: str = "", side: int | None = None
 ) -> Descriptor:
     """A descriptor of trained parts; ``side`` makes photos exactly that square, else the recipe's rule holds."""
-    images = recipe.images if side is None else replace(recipe.images, exact=(side, side), shortest=None, aspect=None, fill=None)
+    images = recipe.images
+    if side is not None:
+        images = replace(images, exact=(side, side), shortest=None, aspect=None, fill=None)
     made = replace(
         recipe,
         name=f"{recipe.name}-{suffix}" if suffix else recipe.name,
@@ -393,7 +395,9 @@ def _triplet_losses(
     described = [head.describe(m) for m in maps]
     anchor, positive, negative = (l2(vector) for vector, _ in described)
     anchor_places = described[0][1][0]
-    return dot_triplet(anchor, positive, negative, stage.margin).sum(), F.cross_entropy(anchor_places, torch.full((len(anchor_places),), instance))
+    return dot_triplet(anchor, positive, negative, stage.margin).sum(), F.cross_entropy(
+        anchor_places, torch.full((len(anchor_places),), instance)
+    )
 
 
 def choose_triplets(vectors: Vectors, instance: Rows, *, semi_hard: bool, seed: int = 0) -> NDArray[np.int64]:
