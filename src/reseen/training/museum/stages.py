@@ -395,9 +395,8 @@ def _triplet_losses(
     described = [head.describe(m) for m in maps]
     anchor, positive, negative = (l2(vector) for vector, _ in described)
     anchor_places = described[0][1][0]
-    return dot_triplet(anchor, positive, negative, stage.margin).sum(), F.cross_entropy(
-        anchor_places, torch.full((len(anchor_places),), instance)
-    )
+    named = F.cross_entropy(anchor_places, torch.full((len(anchor_places),), instance))
+    return dot_triplet(anchor, positive, negative, stage.margin).sum(), named
 
 
 def choose_triplets(vectors: Vectors, instance: Rows, *, semi_hard: bool, seed: int = 0) -> NDArray[np.int64]:
