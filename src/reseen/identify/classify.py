@@ -35,7 +35,7 @@ class Classes:
     """
 
     def __init__(self, encoder: Encoder, gallery: Gallery) -> None:
-        head = encoder.head if isinstance(encoder, Descriptor) else None
+        head = encoder.head_on("cpu") if isinstance(encoder, Descriptor) else None
         if not isinstance(encoder, Descriptor) or not isinstance(head, InstanceRegions | Logits) or not head.labels:
             raise CollectionError(
                 f"{encoder.name!r} has no classifier of these instances: train one with "
@@ -53,9 +53,8 @@ class Classes:
 
     def scores(self, maps: FeatureMaps) -> Vectors:
         """Class activations averaged over places, of each instance: ``(I,)``; -inf for one without a class."""
-        head = self._head.cpu().eval()
         with torch.inference_mode():
-            found = head.activations([torch.from_numpy(m)[None] for m in maps]).mean((-2, -1))[0].numpy()
+            found = self._head.activations([torch.from_numpy(m)[None] for m in maps]).mean((-2, -1))[0].numpy()
         return np.where(self._classes >= 0, found[self._classes], -np.inf).astype(np.float32)
 
     def stream(self, photos: Iterable[PhotoLike]) -> Iterator[Vectors]:
