@@ -101,6 +101,10 @@ class Encoder(Protocol):
         """Feature maps ``(C, h, w)`` of each layer at scale 1, cut to the box; PhotoRejected as in :meth:`encode`."""
         raise ReseenError(f"{self.name!r} gives no feature maps")
 
+    def shown(self, size: tuple[float, float]) -> Box:
+        """The part of its maps, in shares of their sides, that shows a photo of ``size`` (W, H); all of them."""
+        return (0.0, 0.0, 1.0, 1.0)
+
     def pool_parts(self, maps: FeatureMaps, parts: Sequence[Cells]) -> Vectors:
         """Unit vectors ``(n, dim)`` of parts of a photo's maps, in cells of the first map."""
         raise ReseenError(f"{self.name!r} gives no vectors of parts")

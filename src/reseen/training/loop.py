@@ -75,6 +75,7 @@ class Trainer:
     ) -> None:
         self.recipe = descriptor.recipe
         self.settings = settings or TrainingSettings.from_table(self.recipe.training)
+        self.settings.check()
         self.to = Path(to)
         self.device = torch.device(device)
         self.group = group or Workers()

@@ -18,6 +18,7 @@ from reseen.training.mining.negatives import Rule as NegativeRule
 from reseen.training.mining.negatives import mine_negatives
 from reseen.training.mining.selection import (
     SIDE,
+    Agreement,
     PairMatcher,
     choose_candidates,
     choose_queries,
@@ -103,13 +104,13 @@ def draw_pairs(
     if settings.pairs.inliers:
         upright = ViewReader(data, settings.views, Longest(SIDE), workers=reader.workers)
         upright.rejected = reader.rejected
-        pairs = pairs[verified(_inliers(pairs, upright), *settings.pairs.inliers)]
+        pairs = pairs[verified(_inliers(pairs, upright, settings.pairs.model), *settings.pairs.inliers)]
     return pairs
 
 
-def _inliers(pairs: NDArray[np.int64], reader: ViewReader) -> NDArray[np.int64]:
+def _inliers(pairs: NDArray[np.int64], reader: ViewReader, model: Agreement) -> NDArray[np.int64]:
     """RANSAC inliers of each pair; pairs with a photo that cannot be read get 0."""
-    matcher = PairMatcher()
+    matcher = PairMatcher(model)
     used = np.unique(pairs)
     readable = set()
     for number, pixels in zip(used.tolist(), reader.stream(View(i) for i in used.tolist()), strict=True):
@@ -145,7 +146,7 @@ def mine(
     if asked.rule == "none" or asked.source == "batch":
         return np.full((len(rows), 0), -1, np.int64), 0.0
     if asked.rule == "given":
-        if not data.negatives.shape[1]:
+        if not (data.negatives >= 0).any():
             raise TrainingError(f"{data.name}: gives no negatives; set negatives.rule to n2, say")
         return data.negatives[rows][:, : asked.count], 0.0
     rule = cast(NegativeRule, "semi-hard" if epoch < asked.warm else asked.rule)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -13,6 +14,10 @@ from reseen.types import Rows, Vectors
 
 SIDE = 640
 """Longest side in pixels at which photos are matched."""
+Agreement = Literal["affine", "homography", "fundamental"]
+"""What the matches of a pair agree with."""
+MINIMUM: dict[Agreement, int] = {"affine": 3, "homography": 4, "fundamental": 7}
+"""Matches from which a model is made: any so many agree."""
 
 
 def choose_queries(clusters: Labels, *, share: float = 0.1, most: int = 30, seed: int = 0) -> Rows:
@@ -83,13 +88,16 @@ class PairMatcher:
     """Counts RANSAC inliers of SIFT matches between photos; keypoints of a photo are found once.
 
     Args:
+        model: see :func:`agreeing`.
         features: keypoints kept per photo.
         ratio: Lowe's ratio test.
         threshold: RANSAC's, in pixels.
     """
 
-    def __init__(self, features: int = 1000, ratio: float = 0.8, threshold: float = 5.0) -> None:
-        self.ratio, self.threshold = ratio, threshold
+    def __init__(
+        self, model: Agreement = "affine", *, features: int = 1000, ratio: float = 0.8, threshold: float = 5.0
+    ) -> None:
+        self.model, self.ratio, self.threshold = model, ratio, threshold
         self._sift = cv2.SIFT.create(nfeatures=features)
         self._known: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 
@@ -108,26 +116,36 @@ class PairMatcher:
         self._known[number] = (places, rows)
 
     def inliers(self, first: int, second: int) -> int:
-        """Matches of two added photos that agree with one fundamental matrix."""
+        """Matches of two added photos that agree with one model."""
         (where_a, a), (where_b, b) = self._known[first], self._known[second]
-        if len(a) < 8 or len(b) < 8:
+        if min(len(a), len(b)) < 2:
             return 0
         matches = cv2.BFMatcher(cv2.NORM_L2).knnMatch(a, b, k=2)
         good = [m for m, n in matches if m.distance < self.ratio * n.distance]
-        if len(good) < 8:
-            return 0
-        try:
-            _, mask = cv2.findFundamentalMat(
-                where_a[[m.queryIdx for m in good]],
-                where_b[[m.trainIdx for m in good]],
-                cv2.USAC_MAGSAC,
-                self.threshold,
-                0.999,
-                2000,
-            )
-        except cv2.error:  # OpenCV's assertion on matches that lie so that no matrix exists
-            return 0
-        return 0 if mask is None else int(mask.sum())
+        places = where_a[[m.queryIdx for m in good]], where_b[[m.trainIdx for m in good]]
+        return agreeing(*places, self.model, self.threshold)
+
+
+def agreeing(
+    first: NDArray[np.float32], second: NDArray[np.float32], model: Agreement = "affine", threshold: float = 5.0
+) -> int:
+    """How many matched places ``(m, 2)`` and ``(m, 2)`` agree with one model, by RANSAC; 0 when there is none.
+
+    An ``affine`` model or a ``homography`` is of a plane, made from :data:`MINIMUM` matches, so that the lower bound of
+    REMAP's 5 to 30 inliers (Section IV-A) excludes something; a ``fundamental`` matrix of any scene has 7 of its own.
+    """
+    if len(first) < max(MINIMUM[model], 8 if model == "fundamental" else 0):
+        return 0
+    try:
+        if model == "affine":
+            _, mask = cv2.estimateAffine2D(first, second, None, cv2.RANSAC, threshold, 2000, 0.999)
+        elif model == "homography":
+            _, mask = cv2.findHomography(first, second, cv2.RANSAC, threshold, None, 2000, 0.999)
+        else:
+            _, mask = cv2.findFundamentalMat(first, second, cv2.USAC_MAGSAC, threshold, 0.999, 2000)
+    except cv2.error:  # OpenCV's assertion on matches that lie so that no matrix exists
+        return 0
+    return 0 if mask is None else int(mask.sum())
 
 
 def _members(clusters: Labels) -> Sequence[Rows]:
