@@ -47,7 +47,8 @@ def _dim(recipe: Recipe) -> int | None:
             if table.get(key):
                 return int(table[key])
     if recipe.head["kind"] == "selective":
-        return Selective.size(**{key: value for key, value in recipe.head.items() if key != "kind"})
+        size = Selective.size(**{key: value for key, value in recipe.head.items() if key != "kind"})
+        return size - sum(int(step.get("dropped", 0)) for step in recipe.projection)
     channels = {"head": 1280, "blocks.6": 320}
     if recipe.backbone.name == "efficientnet-lite0" and len(recipe.backbone.layers) == 1:
         return channels.get(recipe.backbone.layers[0])
