@@ -28,10 +28,13 @@ class Head(nn.Module):
         fc: when given, a trainable linear layer (shift + matrix) to ``fc`` dimensions after pooling.
 
     Subclasses set ``kind``, ``raw_dim`` (before ``fc``) and implement :meth:`pool`; their own settings
-    are keyword arguments of ``__init__`` kept in ``self.options``.
+    are keyword arguments of ``__init__`` kept in ``self.options``. ``normalise`` tells whether pooled vectors are made
+    unit length before ``fc``.
     """
 
     kind: ClassVar[str] = ""
+    undecayed: ClassVar[frozenset[str]] = frozenset()
+    """Names of its parameters that training's weight decay leaves alone, beside vectors and scalars."""
     photo_task: Callable[[NDArray[np.uint8]], Any] | None = None
     """Optional work on the pixels ``uint8 (H, W, 3)`` that the network will see, done in the decoding
     threads (SIFT keypoints, say); its results reach :meth:`valid_from`."""
@@ -40,6 +43,7 @@ class Head(nn.Module):
         super().__init__()
         self.channels = tuple(int(c) for c in channels)
         self.options: dict[str, Any] = {**options, **({"fc": fc} if fc else {})}
+        self.normalise = True
         self.fc: nn.Linear | None = None
         self._fc_dim = fc
 
@@ -59,6 +63,11 @@ class Head(nn.Module):
         return self._fc_dim or self.raw_dim
 
     @property
+    def rules(self) -> int:
+        """Grows when the same settings and learned values begin to mean other vectors; part of the fingerprint."""
+        return 1
+
+    @property
     def fitted(self) -> bool:
         """False while the head still has to learn a codebook with :meth:`fit`."""
         return True
@@ -72,8 +81,10 @@ class Head(nn.Module):
 
     def forward(self, maps: Sequence[Tensor], valid: Tensor | None = None) -> Tensor:
         """Maps of each layer -> L2-normalised vectors ``(B, dim)`` float32."""
-        v = l2(self.pool(maps, valid).float())
-        return l2(self.fc(v)) if self.fc is not None else v
+        v = self.pool(maps, valid).float()
+        if self.fc is None:
+            return l2(v)
+        return l2(self.fc(l2(v) if self.normalise else v))
 
     def valid_from(self, tasks: Sequence[Any], grid: tuple[int, int], size: tuple[int, int]) -> Tensor | None:
         """Results of :attr:`photo_task` for B photos -> mask ``(B, h, w)`` bool, or None for all cells.

@@ -73,6 +73,7 @@ class Fisher(Head):
     """
 
     kind = "fisher"
+    undecayed = frozenset({"logits", "log_sigmas"})
     learned: Tensor
 
     def __init__(

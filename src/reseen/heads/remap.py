@@ -67,10 +67,12 @@ class REMAP(Head):
         weighting: what alpha starts from when it is trained: ``kl`` (measured on pairs) or ``ones``.
         train_alpha: whether training moves alpha; it stays non-negative.
         signed: ``clamp`` sets a signed layer's negatives to 0.
+        normalise: whether the concatenation is made unit length before ``fc``; Section III-C passes it on as it is.
         fc: the fully connected layer, which starts as PCA whitening.
     """
 
     kind = "remap"
+    undecayed = frozenset({"alpha"})
 
     def __init__(
         self,
@@ -80,12 +82,16 @@ class REMAP(Head):
         weighting: Weighting = "kl",
         train_alpha: bool = True,
         signed: Signed = "clamp",
+        normalise: bool = True,
         fc: int | None = None,
     ) -> None:
-        super().__init__(channels, fc=fc, levels=levels, weighting=weighting, train_alpha=train_alpha, signed=signed)
+        super().__init__(
+            channels, fc=fc, levels=levels, weighting=weighting, train_alpha=train_alpha, signed=signed,
+            normalise=normalise,
+        )  # fmt: skip
         if weighting not in ("kl", "ones"):
             raise RecipeError(f"weighting {weighting!r} is not one of kl, ones")
-        self.levels, self.weighting, self.signed = levels, weighting, signed
+        self.levels, self.weighting, self.signed, self.normalise = levels, weighting, signed, normalise
         count = levels * (levels + 1) * (levels + 2) // 3
         self.alpha = nn.Parameter(torch.ones(len(self.channels), count), requires_grad=train_alpha)
         self._add_fc()
