@@ -1,5 +1,7 @@
 """From photos to vectors: the same ones whatever the batch, refused photos, learning, saving."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -144,3 +146,33 @@ def test_openvino_gives_the_same_vectors_at_odd_sizes():
     fast = assemble(recipe, {}, engine="openvino", precision="float32")
     assert fast.runtime["engine"] == "openvino"
     np.testing.assert_allclose(fast.encode(photos), slow.encode(photos), atol=2e-5)
+
+
+SELECTIVE = {"kind": "selective", "d": 8, "k": 20, "mask": "none", "sample": 500}
+
+
+def test_descriptors_fitted_by_older_rules_are_refused_with_advice(make, files, tmp_path):
+    rotation = [{"kind": "rn", "dropped": 128}]
+    fitted = make(head=SELECTIVE, projection=rotation).fit(files)
+    folder = fitted.save(tmp_path / "saved")
+    assert load(folder, engine="torch").fingerprint == fitted.fingerprint and fitted.dim == 32
+    settings = json.loads((folder / "settings.json").read_text())
+    assert settings["rules"] == 2
+    del settings["rules"]
+    (folder / "settings.json").write_text(json.dumps(settings))
+    with pytest.raises(RecipeError, match=r"older rules of head 'selective' .*reseen fit tiny PHOTOS --to FOLDER"):
+        load(folder)
+
+
+def test_rules_that_did_not_change_leave_saved_descriptors_and_fingerprints_alone(make, files, tmp_path):
+    fitted = make(head={**SELECTIVE, "embedding": "vlad", "k": 4}).fit(files)
+    folder = fitted.save(tmp_path / "saved")
+    assert "rules" not in json.loads((folder / "settings.json").read_text())
+    assert load(folder, engine="torch").fingerprint == fitted.fingerprint
+
+
+def test_rules_are_part_of_the_fingerprint(make, monkeypatch):
+    before = make().fingerprint
+    descriptor = make()
+    monkeypatch.setattr(type(descriptor.head), "rules", 2)
+    assert descriptor.fingerprint != before

@@ -26,7 +26,8 @@ class ImageSettings:
         shortest: shortest side in pixels, enlarged where a photo is smaller; ``aspect`` limits the longest
             side to that many times it (2 when not said).
         crop: what a box means: ``relative``, ``tight`` or ``padded`` (the pixels are cropped), or
-            ``activations`` (the whole photo is seen, the cells inside the box are pooled).
+            ``activations`` (the whole photo is seen, the cells inside the box are pooled). With ``exact``, ``relative``
+            keeps the scale and the stretch that the box has in the resized photo; with ``shortest`` it is ``tight``.
     """
 
     longest: int | None = None
@@ -144,7 +145,8 @@ class Scales:
 class Recipe:
     """Everything that makes a descriptor, but for what it has learned.
 
-    ``learned`` names a safetensors file beside the recipe; ``training`` is what ``reseen train`` reads.
+    ``learned`` names a safetensors file beside the recipe; ``training`` is what ``reseen train`` reads; ``rules`` are
+    those of the head (:attr:`Head.rules`) that a saved descriptor was fitted by, 1 when it does not say.
     """
 
     name: str
@@ -156,6 +158,7 @@ class Recipe:
     summary: str = ""
     source: str = ""
     learned: str | None = None
+    rules: int | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
