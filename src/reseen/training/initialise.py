@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reseen.errors import TrainingError
+from reseen.heads import Head
 from reseen.heads.regions import extra_regions
 from reseen.heads.remap import REMAP, landscape
 from reseen.projections import create_projection
@@ -18,9 +19,12 @@ from reseen.training.mining.divergence import kl_weights
 from reseen.training.network import Network
 from reseen.training.settings import TrainingSettings
 from reseen.training.views import View, ViewReader
+from reseen.types import Vectors
 
 SHRINKAGE = 1e-3
 """Of the PCA whitening that a layer starts from: finite with fewer photos than dimensions."""
+PAIRS_AT_ONCE = 128
+"""Pairs whose regions are in memory at once while KL weights are measured."""
 
 
 def initialise(
@@ -28,10 +32,11 @@ def initialise(
 ) -> None:
     """Fit what the head learns by itself; when the network is ``new`` also start its weights and linear layers.
 
-    Everything is learned from at most ``fit_photos`` photos of the training set: codebooks or the whitening of regions,
-    then REMAP's KL weights from the training pairs, then the PCA whitening that the head's linear layer starts as.
+    Codebooks or the whitening of regions are learned from ``fit_photos`` photos of the training set, then REMAP's KL
+    weights from ``fit_pairs`` training pairs, then the PCA whitening that the head's linear layer starts as from
+    ``fit_photos`` photos again. Memory does not grow with their number.
     """
-    chosen = np.random.default_rng((settings.seed, 5)).permutation(len(data.photos))[: settings.fit_photos]
+    chosen = np.random.default_rng((settings.seed, 5)).permutation(len(data.photos))[: settings.fit_photos or None]
     views = [View(i, "mild" if data.virtual[i] else "plain") for i in np.sort(chosen).tolist()]
     head = network.head
     if not head.fitted:
@@ -41,18 +46,21 @@ def initialise(
     if isinstance(head, REMAP) and head.weighting == "kl":
         head.set_alpha(measured_weights(network, data, settings, reader))
     if head.fc is not None:
-        start_as_whitening(head.fc, np.concatenate([pooled(head, m) for _, m in _maps(network, reader, views)]))
+        start_as_whitening(head.fc, (pooled(head, maps) for _, maps in _maps(network, reader, views)))
 
 
-def pooled(head: nn.Module, maps: list[Tensor]) -> NDArray[np.float32]:
-    """Unit vectors before the head's linear layer, ``(B, raw_dim)``."""
+def pooled(head: Head, maps: list[Tensor]) -> Vectors:
+    """What the head's linear layer takes, ``(B, raw_dim)``."""
     with torch.no_grad():
-        rows: Tensor = head.pool(maps).float()  # type: ignore[operator]
-        return nn.functional.normalize(rows, dim=-1).cpu().numpy()
+        rows = head.pool(maps).float()
+        return (nn.functional.normalize(rows, dim=-1) if head.normalise else rows).cpu().numpy()
 
 
-def start_as_whitening(layer: nn.Linear, rows: NDArray[np.float32]) -> None:
-    """Make ``layer`` the PCA whitening of ``rows (n, d)`` to its number of outputs: ``l2(layer(x))`` equals it."""
+def start_as_whitening(layer: nn.Linear, rows: Vectors | Iterable[Vectors]) -> None:
+    """Make ``layer`` the PCA whitening of rows ``(n, d)``, or of a stream of such blocks, to its number of outputs.
+
+    ``l2(layer(x))`` equals it.
+    """
     whitening = create_projection("pca", dim=layer.out_features, shrinkage=SHRINKAGE).fit(rows)
     matrix, shift = whitening.as_linear()
     with torch.no_grad():
@@ -71,42 +79,53 @@ def measured_weights(
     head = network.head
     assert isinstance(head, REMAP)
     random = np.random.default_rng((settings.seed, 7))
-    some = random.permutation(len(data.pairs))[: max(1, settings.fit_photos // 2)]
-    views: dict[View, int] = {}
-    matching = []
-    for row in some.tolist():
-        query, positive = data.pairs[row].tolist()
-        virtual = query == positive
-        a = views.setdefault(View(query, "mild" if virtual else "plain"), len(views))
-        b = views.setdefault(View(positive, "virtual" if virtual else "plain", row), len(views))
-        matching.append((a, b))
-    listed = list(views)
-    regions: dict[int, list[NDArray[np.float32]]] = {}
-    for places, maps in _maps(network, reader, listed):
+    some = random.permutation(len(data.pairs))[: settings.fit_pairs or None]
+    matching: list[list[Vectors]] = [[] for _ in head.channels]
+    other: list[list[Vectors]] = [[] for _ in head.channels]
+    for start in range(0, len(some), PAIRS_AT_ONCE):
+        views: dict[View, int] = {}
+        pairs = []
+        for row in some[start : start + PAIRS_AT_ONCE].tolist():
+            query, positive = data.pairs[row].tolist()
+            virtual = query == positive
+            a = views.setdefault(View(query, "mild" if virtual else "plain"), len(views))
+            b = views.setdefault(View(positive, "virtual" if virtual else "plain", row), len(views))
+            pairs.append((a, b))
+        regions = _landscape_regions(network, head, reader, list(views))
+        pairs = [(a, b) for a, b in pairs if a in regions and b in regions]
+        if not pairs:
+            continue
+        clusters = data.clusters[[view.photo for view in views]]
+        drawn = random.choice(np.array(sorted(regions), np.int64), (4 * len(pairs), 2)).tolist()
+        strangers = [(a, b) for a, b in drawn if clusters[a] != clusters[b]]
+        for layer in range(len(head.channels)):
+            matching[layer] += [_distances(regions[a][layer], regions[b][layer]) for a, b in pairs]
+            other[layer] += [_distances(regions[a][layer], regions[b][layer]) for a, b in strangers]
+    if not matching[0] or not other[0]:
+        raise TrainingError(
+            f"{data.name}: no pairs to measure REMAP's KL weights on; their photos need an aspect of 5:4 to 1.8 "
+            'at the size of [training.views], or set weighting = "ones"'
+        )
+    return np.stack([kl_weights(np.stack(m), np.stack(o)) for m, o in zip(matching, other, strict=True)])
+
+
+def _landscape_regions(
+    network: Network, head: REMAP, reader: ViewReader, views: list[View]
+) -> dict[int, list[Vectors]]:
+    """Region vectors ``(R, C)`` of each layer, by place in ``views``; photos with another grid are left out."""
+    regions: dict[int, list[Vectors]] = {}
+    for places, maps in _maps(network, reader, views):
         if any(extra_regions(m.shape[-2], m.shape[-1]) != 1 for m in map(landscape, maps)):
             continue
         layers = [r.float().cpu().numpy() for r in head.regions(maps)]
         for i, place in enumerate(places):
             regions[place] = [r[i] for r in layers]
-    pairs = [(a, b) for a, b in matching if a in regions and b in regions]
-    clusters = data.clusters[[view.photo for view in listed]]
-    known = np.array(sorted(regions), np.int64)
-    other = (
-        [(int(a), int(b)) for a, b in random.choice(known, (4 * len(pairs), 2)) if clusters[a] != clusters[b]]
-        if pairs
-        else []
-    )
-    if not pairs or not other:
-        raise TrainingError(
-            f"{data.name}: no pairs to measure REMAP's KL weights on; their photos need an aspect of 5:4 to 1.8 "
-            'at the size of [training.views], or set weighting = "ones"'
-        )
+    return regions
 
-    def distances(which: list[tuple[int, int]], layer: int) -> NDArray[np.float32]:
-        rows = [np.linalg.norm(regions[a][layer] - regions[b][layer], axis=1) for a, b in which]
-        return np.stack(rows)
 
-    return np.stack([kl_weights(distances(pairs, i), distances(other, i)) for i in range(len(head.channels))])
+def _distances(a: Vectors, b: Vectors) -> Vectors:
+    """Distance ``(R,)`` of each region."""
+    return np.asarray(np.linalg.norm(a - b, axis=1))
 
 
 def _maps(network: Network, reader: ViewReader, views: list[View]) -> Iterator[tuple[list[int], list[Tensor]]]:
