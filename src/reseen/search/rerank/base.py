@@ -48,7 +48,9 @@ class Evidence:
 
 
 class Stage(Protocol):
-    """One step of re-ranking. It never changes what it is given; hits beyond its depth keep their scores."""
+    """One step of re-ranking. It never changes what it is given; hits beyond its depth keep their scores, or, where the
+    query itself changes, are scored by the same query.
+    """
 
     @property
     def name(self) -> str:
