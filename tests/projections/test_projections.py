@@ -120,6 +120,8 @@ def test_rotation_drops_its_leading_directions_after_rotating():
     assert np.array_equal(again.transform(x), cut.transform(x)) and again.dropped == 2
     with pytest.raises(ValueError, match="drops 5 directions"):
         RN(dropped=5).fit(x)
+    with pytest.raises(NotFitted, match="span 3.*more photos"):
+        RN(dropped=3).fit(x[:4])
 
 
 def test_power_law_and_truncation():

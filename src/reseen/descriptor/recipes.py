@@ -74,6 +74,9 @@ WHOLE: Mapping[str, tuple[float, float]] = {
     "sample": (1, 100_000_000),
     "grid": (1, 64),
     "places": (1, 64),
+    "directions": (1, 65536),
+    "dropped": (0, 65536),
+    "rules": (1, 1000),
 }
 """Least and largest value of a recipe's whole numbers, by name; a recipe may come from anybody."""
 RANGES: Mapping[str, tuple[float, float]] = {
@@ -185,6 +188,7 @@ class Recipe:
             raise RecipeError(f"{called}: its name is text, and [training] a table")
         for section, table in (("head", recipe.head), *(("projection", step) for step in recipe.projection)):
             _in_range(section, table)
+        _in_range("recipe", {"rules": recipe.rules})
         return recipe
 
     def to_dict(self) -> dict[str, Any]:

@@ -101,11 +101,20 @@ class RN(Projection):
         return {"directions": self.directions, "seed": self.seed, "dropped": self.dropped}
 
     def fit(self, X: Vectors | Iterable[Vectors], pairs: Pairs | None = None) -> Self:
-        """See :meth:`Projection.fit`; fewer rows than directions leave a seeded completion."""
+        """See :meth:`Projection.fit`; fewer rows than directions leave a seeded completion.
+
+        Raises:
+            NotFitted: the rows span no direction beyond those that are dropped.
+        """
         mean, leading = leading_axes(X, self.directions)
         d = len(mean)
         if not 0 <= self.dropped < d:
             raise ValueError(f"rn drops {self.dropped} directions, but the vectors have {d} dimensions")
+        if self.dropped >= len(leading):
+            raise NotFitted(
+                f"rn drops {self.dropped} leading directions and these vectors span {len(leading)}: nothing would be "
+                "left; learn from more photos"
+            )
         basis = leading
         if len(leading) < d:
             noise = np.random.default_rng(self.seed).standard_normal((d, d - len(leading)))
