@@ -94,3 +94,9 @@ def test_what_does_not_fit_is_refused(rows):
         ProductQuantizer(4).encode(rows)
     with pytest.raises(ValueError, match="learned on 24 dimensions"):
         ProductQuantizer(4).fit(rows).encode(rows[:, :20])
+
+
+@pytest.mark.parametrize("rotate", [False, True])
+def test_faiss_says_nothing_about_small_sets(rows, rotate, capfd):
+    ProductQuantizer(4, rotate=rotate).fit(rows)
+    assert capfd.readouterr() == ("", "")

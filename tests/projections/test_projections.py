@@ -303,8 +303,8 @@ def test_wide_vectors_are_whitened_without_their_covariance(monkeypatch):
         wide = PCA(dim=24, shrinkage=0.1).fit(source)
         np.testing.assert_allclose(wide.mean_, exact.mean_, atol=1e-5)
         np.testing.assert_allclose(wide.eigenvalues_, exact.eigenvalues_[:24], rtol=2e-2)
-        np.testing.assert_allclose((wide.transform(x) * exact.transform(x)).sum(1).mean(), 1, atol=0.01)
-        np.testing.assert_allclose(wide.matrix_[:8], exact.matrix_[:8], atol=0.02 * np.abs(exact.matrix_).max())
+        ours, theirs = wide.transform(x), exact.transform(x)
+        np.testing.assert_allclose(ours @ ours.T, theirs @ theirs.T, atol=0.03)  # whatever the signs of the axes
 
 
 def test_wide_vectors_take_the_memory_of_the_axes(tmp_path):

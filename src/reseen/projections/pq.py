@@ -49,16 +49,17 @@ class ProductQuantizer:
         if n < CENTROIDS:
             raise NotFitted(f"product quantisation needs {CENTROIDS} vectors or more to learn from, there are {n}")
         rows = np.ascontiguousarray(X, np.float32)
-        self.rotation_ = None
-        if self.rotate:
-            turn = faiss.OPQMatrix(d, self.m)
-            turn.train(rows)
-            self.rotation_ = faiss.vector_to_array(turn.A).reshape(d, d)
-            rows = rows @ self.rotation_.T
         quantizer = faiss.ProductQuantizer(d, self.m, 8)
         quantizer.cp.seed = self.seed
         quantizer.cp.min_points_per_centroid = 1
         quantizer.cp.max_points_per_centroid = -(-n // CENTROIDS)
+        self.rotation_ = None
+        if self.rotate:
+            turn = faiss.OPQMatrix(d, self.m)
+            turn.pq = quantizer
+            turn.train(rows)
+            self.rotation_ = faiss.vector_to_array(turn.A).reshape(d, d)
+            rows = rows @ self.rotation_.T
         quantizer.train(rows)
         self.centroids_ = faiss.vector_to_array(quantizer.centroids).reshape(self.m, CENTROIDS, d // self.m)
         return self
