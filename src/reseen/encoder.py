@@ -11,7 +11,6 @@ import numpy as np
 
 from reseen.errors import PhotoRejected, ReseenError
 from reseen.images import Photo, PhotoLike
-from reseen.local_features import Extractor
 from reseen.types import Box, Cells, FeatureMaps, Vectors
 
 Task = Callable[[Photo], Any]
@@ -61,8 +60,8 @@ class Encoder(Protocol):
         """Pixels of the longest side at which photos are looked at; a larger photo tells nothing more."""
 
     @property
-    def gives(self) -> frozenset[Literal["maps", "local"]]:
-        """What it gives beside vectors: ``maps`` of a photo and vectors of their parts, ``local`` features."""
+    def gives(self) -> frozenset[Literal["maps"]]:
+        """What it gives beside vectors: ``maps`` of a photo and vectors of their parts."""
         return frozenset()
 
     def save(self, folder: Path) -> Path:
@@ -105,11 +104,3 @@ class Encoder(Protocol):
     def pool_parts(self, maps: FeatureMaps, parts: Sequence[Cells]) -> Vectors:
         """Unit vectors ``(n, dim)`` of parts of a photo's maps, in cells of the first map."""
         raise ReseenError(f"{self.name!r} gives no vectors of parts")
-
-    def local(self, name: str) -> Extractor:
-        """What makes local features by that name, where a network makes them (SIFT needs none).
-
-        Raises:
-            ReseenError: it is not known. WeightsMissing: a package or a file is not there.
-        """
-        raise ReseenError(f"local features {name!r} are not known; use sift")

@@ -28,6 +28,10 @@ class RecipeError(ReseenError):
     """A recipe that does not exist, or whose settings are not valid."""
 
 
+class PluginError(ReseenError):
+    """A class of another package that cannot be imported, or that two packages give one name."""
+
+
 class NotFitted(ReseenError):
     """A head, projection or threshold is used before it has learned its values."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reseen.errors import CollectionDamaged
+from reseen.registry import LOCAL
 
 _HEADER = struct.Struct("<4sIIIfHHH")
 _MAGIC = b"RLF2"
@@ -97,6 +98,10 @@ class LocalFeatures:
 class Extractor(Protocol):
     """What stands in SIFT's place: anything with a name, a size and a function of pixels."""
 
+    @classmethod
+    def from_name(cls, name: str) -> Self:
+        """One with the settings of a name: its kind alone, or what :attr:`name` said; ValueError for another name."""
+
     @property
     def name(self) -> str:
         """Name and settings, from which ``create_extractor`` makes the same one; others' features do not match its."""
@@ -107,3 +112,20 @@ class Extractor(Protocol):
 
     def extract(self, pixels: NDArray[np.uint8], size: tuple[int, int] | None = None) -> LocalFeatures:
         """Features of upright RGB ``uint8 (H, W, 3)``; ``size`` is the full photo's ``(W, H)`` if larger."""
+
+
+def create_extractor(text: str) -> Extractor:
+    """An extractor from ``sift``, ``disk:FILE`` or ``aliked:FILE``, or from the name of one.
+
+    The kind is what stands before a colon, and settings may follow it after dashes. The learned ones are kornia's
+    networks with weights from a file, and need kornia.
+
+    Raises:
+        RecipeError: it is not known. WeightsMissing: kornia or the file is not there.
+    """
+    named, colon, argument = text.partition(":")
+    kind = named if named in LOCAL else named.partition("-")[0]
+    try:
+        return LOCAL.find(kind + colon + argument).from_name(text)  # type: ignore[no-any-return]
+    except ValueError:
+        raise LOCAL.unknown(text) from None

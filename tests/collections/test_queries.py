@@ -6,6 +6,7 @@ from PIL import Image
 
 from reseen.collections import Collection
 from reseen.errors import CollectionError, PhotoRejected, ReseenError
+from reseen.registry import INDEXES
 from reseen.search import Query, index
 from reseen.search.rerank import RerankError
 
@@ -120,8 +121,8 @@ class Backwards(index.index_class("exact")):
 
 
 def test_a_collection_knows_no_index_but_the_protocol(shelf, monkeypatch):
-    monkeypatch.setitem(index.INDEXES, "votes", f"{__name__}:Votes")
-    monkeypatch.setitem(index.INDEXES, "backwards", f"{__name__}:Backwards")
+    monkeypatch.setitem(INDEXES._registered, "votes", Votes)
+    monkeypatch.setitem(INDEXES._registered, "backwards", Backwards)
     monkeypatch.setitem(
         __import__("sys").modules, __name__, __import__("types").SimpleNamespace(Votes=Votes, Backwards=Backwards)
     )

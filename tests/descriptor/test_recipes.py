@@ -6,9 +6,9 @@ import torch
 from reseen.descriptor import Recipe, list_recipes, read_recipe
 from reseen.descriptor.availability import describe
 from reseen.errors import RecipeError
-from reseen.heads import HEADS, create_head
+from reseen.heads import create_head
 from reseen.heads.selective import EMBEDDINGS
-from reseen.projections import PROJECTIONS
+from reseen.registry import HEADS, PROJECTIONS
 
 
 @pytest.mark.parametrize("name", list_recipes())

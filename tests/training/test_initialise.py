@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from reseen.errors import TrainingError
+from reseen.heads.divergence import kl_weights
 from reseen.projections import create_projection
 from reseen.training import initialise as initialisation
 from reseen.training.datasets import class_folders, references
 from reseen.training.initialise import SHRINKAGE, initialise, pooled, start_as_whitening
 from reseen.training.losses import create_loss
-from reseen.training.mining.divergence import kl_weights
 from reseen.training.network import Network
 from reseen.training.settings import TrainingSettings
 from reseen.training.tuples import choose_pairs
@@ -123,7 +123,7 @@ def test_kl_weights_are_measured_on_as_many_pairs_as_the_recipe_says(tiny_for, c
         counts.append(len(matching))
         return kl_weights(matching, other)
 
-    monkeypatch.setattr("reseen.training.initialise.kl_weights", counted)
+    monkeypatch.setattr("reseen.heads.remap.kl_weights", counted)
     _, data, _ = prepared(tiny_for, classes, {"kind": "remap"}, fit_pairs=most)
     assert counts == [measured or len(data.pairs)]
 
@@ -131,8 +131,8 @@ def test_kl_weights_are_measured_on_as_many_pairs_as_the_recipe_says(tiny_for, c
 def test_kl_weights_are_measured_a_few_pairs_at_a_time(tiny_for, classes, monkeypatch):
     held = []
     monkeypatch.setattr("reseen.training.initialise.PAIRS_AT_ONCE", 5)
-    original = initialisation._landscape_regions
-    monkeypatch.setattr(initialisation, "_landscape_regions", lambda *a: held.append(len(a[3])) or original(*a))
+    original = initialisation._maps
+    monkeypatch.setattr(initialisation, "_maps", lambda *a: held.append(len(a[2])) or original(*a))
     network, data, _ = prepared(tiny_for, classes, {"kind": "remap"})
     assert len(held) == -(-len(data.pairs) // 5) and max(held) <= 10
     assert len(network.head.alpha.unique()) > 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,8 @@ class Backbone(nn.Module):
         mean, std: normalisation of RGB in 0..1.
     """
 
+    convertible: ClassVar[bool] = False
+    """Whether it keeps its meaning at every photo size when another engine's compiler traces it."""
     mean: Tensor
     std: Tensor
 
@@ -67,6 +69,8 @@ class Backbone(nn.Module):
 
 class StepsBackbone(Backbone):
     """A network that is a chain of named modules; it runs no further than the last layer read."""
+
+    convertible = True
 
     def __init__(
         self,

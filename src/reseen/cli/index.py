@@ -47,7 +47,7 @@ def register(app: typer.Typer) -> None:
         else:
             given = load(recipe, weights=weights) if recipe else None
             collection = Collection.open(folder, given)
-            if local is not None and full_name(local, collection.encoder) != collection.manifest.local:
+            if local is not None and full_name(local) != collection.manifest.local:
                 raise CollectionError(
                     f"{folder}: was made with --local {collection.manifest.local}; "
                     f"index into a new collection for {local}"

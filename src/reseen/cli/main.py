@@ -14,6 +14,7 @@ import typer
 import reseen
 from reseen.cli import console
 from reseen.errors import ReseenError
+from reseen.registry import import_plugin
 
 VERBS = (
     "index",
@@ -60,8 +61,14 @@ def build() -> typer.Typer:
         version: Annotated[
             bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
         ] = False,
+        modules: Annotated[
+            list[str] | None,
+            typer.Option("--import", help="Module or .py file with heads or other parts of your own; repeat for more."),
+        ] = None,
     ) -> None:
         """Find every photo of the same thing."""
+        for module in modules or ():
+            import_plugin(module)
 
     for verb in VERBS:
         importlib.import_module(f"reseen.cli.{verb}").register(app)

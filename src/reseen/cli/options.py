@@ -18,7 +18,10 @@ Recipes = Annotated[
 BoxRule = Annotated[
     str, typer.Option("--box", help="What query boxes mean: crop, relative, tight, padded, activations, whole.")
 ]
-Size = Annotated[int | None, typer.Option("--size", min=32, help="Longest side of photos, instead of the recipe's.")]
+Size = Annotated[
+    int | None,
+    typer.Option("--size", min=32, help="Longest side of photos, or the shortest where the recipe sets that one."),
+]
 Scales = Annotated[str | None, typer.Option("--scales", help="Scales, instead of the recipe's, e.g. 1,0.7071,0.5.")]
 Distractors = Annotated[
     list[Path] | None,

@@ -74,7 +74,7 @@ class Collection:
         folder = _absolute(path)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise CollectionError(f"{folder}: exists already; give a new folder, or open it")
-        return cls(writing.create(folder, descriptor, full_name(local, descriptor)), descriptor)
+        return cls(writing.create(folder, descriptor, full_name(local)), descriptor)
 
     @classmethod
     def open(
@@ -307,7 +307,7 @@ class Collection:
 
     @cached_property
     def _extractor(self) -> Extractor:
-        return create_extractor(self.manifest.local, lambda name: self.encoder.local(name))
+        return create_extractor(self.manifest.local)
 
     def _evidence(self, query: Query, chain: Chain) -> Evidence:
         """What the stages of a chain may look at."""

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reseen.encoder import Encoder
 from reseen.errors import CollectionError, ReseenError, WeightsMissing
 from reseen.images import Photo
 from reseen.local_features import Extractor
 from reseen.search.local import create_extractor
 
 
-def full_name(local: str, encoder: Encoder) -> str:
+def full_name(local: str) -> str:
     """Name and settings of local features, or ``none``: what is kept, so that later defaults change no collection.
 
     Raises:
         CollectionError: they are not known. WeightsMissing: the file or the package that they need is not there.
     """
     try:
-        return local if local == "none" else create_extractor(local, encoder.local).name
+        return local if local == "none" else create_extractor(local).name
     except WeightsMissing:
         raise
     except ReseenError as error:

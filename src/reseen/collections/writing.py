@@ -190,7 +190,7 @@ class Writer:
                 item.data = b""
 
         local = self.snapshot.manifest.local
-        extractor = create_extractor(local, encoder.local) if local != "none" else None
+        extractor = create_extractor(local) if local != "none" else None
         tasks = {"local": extraction(extractor)} if extractor is not None else None
         ready: list[_Ready] = []
         for encoded in encoder.stream(photos(), tasks=tasks, at_least=extractor.side if extractor is not None else 0):

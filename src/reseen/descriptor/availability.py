@@ -1,67 +1,51 @@
-"""What a recipe needs before it can be used, found out without loading a network."""
+"""What a recipe needs before it can be used, found out without making a network."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from reseen.descriptor.recipes import Recipe, read_recipe, recipe_path
-from reseen.heads.selective import Selective
-from reseen.projections import create_projection
+from reseen.backbones import architecture
+from reseen.descriptor.loading import unfitted_projection
+from reseen.descriptor.recipes import read_recipe, recipe_path
+from reseen.errors import ReseenError
+from reseen.registry import HEADS
 
 
 def describe(name: str) -> dict[str, Any]:
-    """``{"name", "summary", "dim", "needs", "available"}``; ``dim`` is None where it is not written in the recipe."""
+    """``{"name", "summary", "dim", "needs", "available"}``; ``dim`` is None where the settings do not tell it.
+
+    A recipe that cannot be read, or whose parts cannot be imported, is not available and needs what the error says.
+    """
+    found: dict[str, Any] = {"name": name, "summary": "", "dim": None, "needs": "", "available": False}
+    try:
+        return found | _described(name)
+    except ReseenError as error:
+        return found | {"needs": str(error)}
+
+
+def _described(name: str) -> dict[str, Any]:
     recipe = read_recipe(name)
     learned = recipe.learned is not None and (recipe_path(name).parent / recipe.learned).is_file()
+    network = architecture(recipe.backbone.name)
     needs = []
     available = True
     if recipe.backbone.weights == "hub" and not learned:
-        available = _on_this_machine(recipe)
+        available = network.downloaded()
         needs.append(f"hub weights of {recipe.backbone.name}")
     elif recipe.backbone.weights is None and not learned:
         available = False
         needs.append("weights: train it, or give a file")
-    if not learned and _learns(recipe):
+    kind = recipe.head["kind"]
+    head = HEADS.find(kind)
+    settings = HEADS.settings(kind, recipe.head)
+    projection = unfitted_projection(recipe)
+    if not learned and (head.learns(settings) or (projection is not None and not projection.fitted)):
         available = False
         needs.append("photos to learn from (reseen fit)")
+    dim = head.dim_of(settings, network.channels(recipe.backbone.layers) or ())
     return {
-        "name": name,
         "summary": recipe.summary,
-        "dim": _dim(recipe),
+        "dim": dim if projection is None else projection.dim_out(dim),
         "needs": ", ".join(needs) or "nothing",
         "available": available,
     }
-
-
-def _learns(recipe: Recipe) -> bool:
-    steps = [create_projection(s["kind"], **{k: v for k, v in s.items() if k != "kind"}) for s in recipe.projection]
-    head = recipe.head["kind"] in ("selective", "fisher", "netvlad") or recipe.head.get("local")
-    return bool(head) or any(not step.fitted for step in steps)
-
-
-def _dim(recipe: Recipe) -> int | None:
-    """The last dimension that the recipe names, or the channels of the bundled network's layer."""
-    for table in (*reversed(recipe.projection), recipe.head):
-        for key in ("dim", "fc", "local"):
-            if table.get(key):
-                return int(table[key])
-    if recipe.head["kind"] == "selective":
-        size = Selective.size(**{key: value for key, value in recipe.head.items() if key != "kind"})
-        return size - sum(int(step.get("dropped", 0)) for step in recipe.projection)
-    channels = {"head": 1280, "blocks.6": 320}
-    if recipe.backbone.name == "efficientnet-lite0" and len(recipe.backbone.layers) == 1:
-        return channels.get(recipe.backbone.layers[0])
-    return None
-
-
-def _on_this_machine(recipe: Recipe) -> bool:
-    """Whether a hub's cache holds the weights; asks the disk only."""
-    import os
-
-    from reseen.backbones.registry import RESNETS
-
-    hub = Path(os.environ.get("HF_HUB_CACHE") or Path.home() / ".cache/huggingface/hub")
-    torch_home = Path(os.environ.get("TORCH_HOME") or Path.home() / ".cache/torch") / "hub" / "checkpoints"
-    model = RESNETS.get(recipe.backbone.name, recipe.backbone.name.removeprefix("timm:"))
-    return any(hub.glob(f"models--timm--{model}*")) or any(torch_home.glob(f"{recipe.backbone.name}-*.pth"))

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reseen.backbones import Backbone
-from reseen.descriptor.learned_features import load_learned
 from reseen.descriptor.pipeline import Mapped, Plan, Prepared, cells_inside, prepared_photos, run_batches
 from reseen.descriptor.recipes import Recipe
 from reseen.descriptor.runtime.engines import Engine, EngineName, Precision, make_engine, pick_engine
@@ -28,7 +27,6 @@ from reseen.encoder import Encoded, Task
 from reseen.errors import NotFitted, PhotoRejected, RecipeError
 from reseen.heads import Head
 from reseen.images import PREPROCESSING_VERSION, PhotoLike
-from reseen.local_features import Extractor
 from reseen.projections import Projection
 from reseen.projections.moments import indexable
 from reseen.types import Box, Cells, FeatureMaps, Pairs, Progress, Vectors
@@ -72,6 +70,7 @@ class Descriptor:
     ) -> None:
         self.recipe, self.backbone, self.head, self.projection = recipe, backbone, head, projection
         self._asked: dict[str, Any] = {"engine": engine, "precision": precision, "device": device}
+        self._heads: dict[torch.device, Head] = {}
 
     # -- what it is ----------------------------------------------------------------------------------
 
@@ -83,12 +82,7 @@ class Descriptor:
     @property
     def dim(self) -> int:
         """Dimensions of its vectors."""
-        if self.projection is None:
-            return self.head.dim
-        self._require_fitted()
-        probe = np.zeros((1, self.head.dim), np.float32)
-        probe[0, 0] = 1
-        return int(self.projection.transform(probe).shape[1])
+        return self.head.dim if self.projection is None else self.projection.dim_out(self.head.dim)
 
     @property
     def side(self) -> int:
@@ -96,9 +90,9 @@ class Descriptor:
         return Plan(self.recipe.images.rule, "", self.recipe.scales.factors).at_least
 
     @property
-    def gives(self) -> frozenset[Literal["maps", "local"]]:
+    def gives(self) -> frozenset[Literal["maps"]]:
         """Everything that an encoder can give."""
-        return frozenset({"maps", "local"})
+        return frozenset({"maps"})
 
     @property
     def fitted(self) -> bool:
@@ -131,6 +125,16 @@ class Descriptor:
     @cached_property
     def _engine(self) -> Engine:
         return make_engine(self.backbone, **self._asked, threads=share_threads()[0])
+
+    def head_on(self, device: str | torch.device) -> Head:
+        """The head, to run on a device: itself where it is there already, else a copy that is kept."""
+        device = torch.device(device)
+        here = next(itertools.chain(self.head.parameters(), self.head.buffers()), torch.empty(0, device=device)).device
+        if not self.head.training and here == device:
+            return self.head
+        if device not in self._heads:
+            self._heads[device] = copy.deepcopy(self.head).to(device).eval()
+        return self._heads[device]
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """Every weight and learned value by name: ``backbone.*``, ``head.*``, ``projection.*``."""
@@ -224,12 +228,15 @@ class Descriptor:
         rows: dict[int, list[Vectors | None]] = {}
         photos_seen: dict[int, Prepared] = {}
         following = 0
-        for item in self._run(photos, boxes, plan, batch_size, device, workers):
+        threads, decode_threads = share_threads(workers)
+        for item in self._run(photos, boxes, plan, batch_size, device, threads, decode_threads):
             if isinstance(item, Prepared):
                 photos_seen[item.index] = item
                 rows[item.index] = [None] * scales
             else:
-                for mapped, vector in self._pooled(item, photos_seen):
+                with network_threads(threads):
+                    vectors = self._pooled(item, photos_seen)
+                for mapped, vector in zip(item, vectors, strict=True):
                     rows[mapped.index][mapped.scale] = vector
             while following in photos_seen and (
                 photos_seen[following].rejected is not None or all(v is not None for v in rows[following])
@@ -260,7 +267,7 @@ class Descriptor:
         ready: dict[int, Maps] = {}
         photos_seen: dict[int, Prepared] = {}
         following = 0
-        for item in self._run(photos, boxes, plan, batch_size, device, workers):
+        for item in self._run(photos, boxes, plan, batch_size, device, *share_threads(workers)):
             if isinstance(item, Prepared):
                 photos_seen[item.index] = item
                 if item.rejected is not None:
@@ -296,7 +303,7 @@ class Descriptor:
 
         Parts of equal size are pooled together.
         """
-        head = self.head.cpu().eval()
+        head = self.head_on("cpu")
         layers = [torch.from_numpy(m) for m in maps]
         grid = (int(layers[0].shape[-2]), int(layers[0].shape[-1]))
         pieces = [[_part(layer, cells, grid) for layer in layers] for cells in parts]
@@ -308,14 +315,6 @@ class Descriptor:
             for rows in by_size.values():
                 raw[rows] = head([torch.stack(layer) for layer in zip(*(pieces[i] for i in rows), strict=True)]).numpy()
         return self.project(raw)
-
-    def local(self, name: str) -> Extractor:
-        """Learned local features: kornia's networks from ``disk:FILE`` or ``aliked:FILE``.
-
-        Raises:
-            ReseenError: another name. WeightsMissing: kornia is not installed, or the file is not there.
-        """
-        return load_learned(name)
 
     def project(self, raw: Vectors) -> Vectors:
         """The head's vectors ``(n, head.dim)`` -> final vectors ``(n, dim)``."""
@@ -345,20 +344,19 @@ class Descriptor:
         plan: Plan,
         batch_size: int | None,
         device: str | torch.device | None,
-        workers: int | None,
+        threads: int,
+        decode_threads: int,
     ) -> Iterator[Prepared | list[Mapped]]:
         if device is None:
             engine = self._engine
         else:
             engine = make_engine(self.backbone, **{**self._asked, "device": device}, threads=share_threads()[0])
-        threads, decode_threads = share_threads(workers)
         every: Iterable[Box | None] = itertools.repeat(None)
         if boxes is not None:
             photos, every = list(photos), list(boxes)
             if len(photos) != len(every):
                 raise ValueError(f"{len(photos)} photos but {len(every)} boxes: give one, or None, per photo")
-        with network_threads(threads):
-            yield from run_batches(prepared_photos(photos, every, plan, decode_threads), engine, batch_size)
+        return run_batches(prepared_photos(photos, every, plan, decode_threads), engine, batch_size, threads)
 
     def _cut(self, mapped: Mapped, photo: Prepared) -> tuple[list[Tensor], Tensor | None]:
         """The maps of one input inside the photo's window, and the cells that the head's mask keeps."""
@@ -378,10 +376,10 @@ class Descriptor:
             valid = valid[..., y0:y1, x0:x1]
         return cut, valid
 
-    def _pooled(self, batch: list[Mapped], photos: Mapping[int, Prepared]) -> Iterator[tuple[Mapped, Vectors]]:
-        """The head's vector of each input; inputs of one size without windows are pooled together."""
+    def _pooled(self, batch: list[Mapped], photos: Mapping[int, Prepared]) -> list[Vectors]:
+        """The head's vector ``(d,)`` of each input; inputs of one size without windows are pooled together."""
         device = batch[0].maps[0].device
-        head = self.head.to(device).eval()
+        head = self.head_on(device)
         with torch.inference_mode():
             if all(photos[m.index].window is None for m in batch):
                 maps = [torch.cat(layer) for layer in zip(*(m.maps for m in batch), strict=True)]
@@ -391,11 +389,12 @@ class Descriptor:
                 if results[0] is not None:
                     valid = head.valid_from(results, grid, batch[0].pixels_size)
                     valid = valid.to(device) if valid is not None else None
-                yield from zip(batch, head(maps, valid).cpu().numpy(), strict=True)
-                return
+                return list(head(maps, valid).cpu().numpy())
+            vectors = []
             for mapped in batch:
                 maps, valid = self._cut(mapped, photos[mapped.index])
-                yield mapped, head(maps, valid.to(device) if valid is not None else None).cpu().numpy()[0]
+                vectors.append(head(maps, valid.to(device) if valid is not None else None).cpu().numpy()[0])
+            return vectors
 
     def _combine(self, rows: Vectors) -> Vectors:
         """Vectors of each scale ``(S, d)`` -> ``(d,)`` of unit length (see ``Scales``)."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reseen.backbones.weights import fill, read_tensors
-from reseen.errors import ReseenError, WeightsMissing
 from reseen.local_features import LocalFeatures
 
 MULTIPLE = 16
@@ -44,6 +42,14 @@ class LearnedFeatures:
     side: int = 640
     limit: int = 600
     grey: bool = False
+
+    @classmethod
+    def from_name(cls, name: str) -> LearnedFeatures:
+        """See :meth:`Extractor.from_name` and :func:`load_learned`."""
+        kind, _, file = name.partition(":")
+        if not file:
+            raise ValueError(name)
+        return load_learned(kind, file)
 
     def extract(self, pixels: NDArray[np.uint8], size: tuple[int, int] | None = None) -> LocalFeatures:
         """Features of upright RGB ``uint8 (H, W, 3)``; frames only where the network gives them."""
@@ -88,26 +94,15 @@ def _read(found: Any) -> tuple[NDArray[Any], NDArray[np.uint8] | None, NDArray[A
     return one.keypoints.float().numpy() + 0.5, None, one.descriptors.float().numpy(), scores.float().numpy()
 
 
-LEARNED = ("disk", "aliked")
-"""Kornia's networks by name."""
-
-
-@lru_cache(4)
-def load_learned(text: str) -> LearnedFeatures:
-    """Kornia's networks from ``disk:FILE`` or ``aliked:FILE``: safetensors, or torch's files with tensors only.
+def load_learned(kind: str, file: str | os.PathLike[str]) -> LearnedFeatures:
+    """Kornia's ``disk`` or ``aliked`` with weights from a file (safetensors, or torch's with tensors only).
 
     Raises:
-        ReseenError: another text. WeightsMissing: kornia is not installed, or the file is not there or of another
-        network. UntrustedFile: the file holds more than tensors.
+        WeightsMissing: the file is not there or of another network.
+        UntrustedFile: the file holds more than tensors.
     """
-    kind, _, file = text.partition(":")
-    if kind not in LEARNED or not file:
-        known = ", ".join(["sift", *(f"{name}:FILE" for name in LEARNED)])
-        raise ReseenError(f"local features {text!r} are not known; use {known}")
-    try:
-        from kornia.feature import ALIKED, DISK
-    except ImportError:
-        raise WeightsMissing(f"{kind} needs kornia: pip install 'reseen[learned]'") from None
+    from kornia.feature import ALIKED, DISK
+
     path = os.path.abspath(file)  # noqa: PTH100 - links are kept
     network: nn.Module = DISK() if kind == "disk" else ALIKED()
     tensors = read_tensors(path)

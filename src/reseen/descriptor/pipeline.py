@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from reseen.descriptor.runtime.engines import Engine
+from reseen.descriptor.runtime.threads import network_threads
 from reseen.encoder import Task
 from reseen.errors import PhotoRejected
 from reseen.images import PhotoLike, ResizeRule, check_box, load_photo, ordered_map, prepare
@@ -103,18 +104,20 @@ def prepared_photos(
 
 
 def run_batches(
-    stream: Iterable[Prepared], engine: Engine, batch_size: int | None
+    stream: Iterable[Prepared], engine: Engine, batch_size: int | None, threads: int
 ) -> Iterator[Prepared | list[Mapped]]:
     """Prepared photos pass through as they come; batches of equal-sized inputs come back mapped.
 
-    A photo's inputs follow it in any order, never later than :data:`WINDOW` photos after it.
+    A photo's inputs follow it in any order, never later than :data:`WINDOW` photos after it. The network has
+    ``threads`` of torch's threads while it runs, and no longer: other streams may run between two batches.
     """
     waiting: dict[tuple[int, int], list[tuple[Prepared, int]]] = {}
     pending = 0
 
     def run(shape: tuple[int, int]) -> list[Mapped]:
         group = waiting.pop(shape)
-        maps = engine(np.stack([photo.inputs[scale] for photo, scale in group]))
+        with network_threads(threads):
+            maps = engine(np.stack([photo.inputs[scale] for photo, scale in group]))
         found = []
         for i, (photo, scale) in enumerate(group):
             photo.inputs[scale] = photo.inputs[scale][:0]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import resources
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from reseen.errors import RecipeError
+from reseen.errors import PluginError, RecipeError
 from reseen.images import Exact, Longest, ResizeRule, Shortest
 
 PathLike = str | os.PathLike[str]
+GROUP = "reseen.recipes"
+"""Of entry points: a recipe's name and the package whose folder holds ``NAME.toml``."""
 
 
 @dataclass(frozen=True)
@@ -222,8 +226,9 @@ def _folder() -> Path:
 
 
 def list_recipes() -> list[str]:
-    """Names of the recipes that come with the package, ``default`` first."""
-    return sorted((path.stem for path in _folder().glob("*.toml")), key=lambda n: (n != "default", n))
+    """Names of the recipes that come with reseen, ``default`` first, then of those of installed packages."""
+    own = sorted((path.stem for path in _folder().glob("*.toml")), key=lambda n: (n != "default", n))
+    return own + sorted({point.name for point in entry_points(group=GROUP)} - set(own))
 
 
 def read_recipe(name: PathLike) -> Recipe:
@@ -244,6 +249,12 @@ def recipe_path(name: PathLike) -> Path:
             raise RecipeError(f"{path}: no such recipe file")
         return path
     bundled = _folder() / f"{name}.toml"
-    if os.sep in str(name) or not bundled.is_file():
-        raise RecipeError(f"there is no recipe {str(name)!r}; there are {', '.join(list_recipes())}")
-    return bundled
+    if os.sep not in str(name) and bundled.is_file():
+        return bundled
+    for point in entry_points(group=GROUP, name=str(name)):
+        spec = importlib.util.find_spec(point.value)
+        added = Path(spec.origin).parent / f"{name}.toml" if spec is not None and spec.origin else None
+        if added is None or not added.is_file():
+            raise PluginError(f"recipe {str(name)!r}: the package {point.value} has no file {name}.toml")
+        return added
+    raise RecipeError(f"there is no recipe {str(name)!r}; there are {', '.join(list_recipes())}")

@@ -22,7 +22,7 @@ def open_recipe(
 
     Args:
         name: recipe or saved descriptor.
-        size: longest side of photos.
+        size: longest side of photos; the shortest for a recipe that sets that one, its ``aspect`` is kept.
         scales: factors, separated by commas.
         weights: of the backbone, instead of the recipe's.
         precision: ``auto``, ``float32`` or ``bfloat16``.
@@ -33,7 +33,9 @@ def open_recipe(
     recipe = descriptor.recipe
     called = recipe.name
     if size is not None:
-        recipe = replace(recipe, images=replace(recipe.images, longest=size, exact=None))
+        images = recipe.images
+        changed = {"shortest": size} if images.shortest is not None else {"longest": size, "exact": None}
+        recipe = replace(recipe, images=replace(images, **changed))
         called += f"@{size}"
     if scales is not None:
         try:

@@ -1,12 +1,12 @@
 """Feature maps of one or several layers -> one vector per photo."""
 
 from reseen.heads import fisher, netvlad, pooling, remap, rmac, selective
-from reseen.heads.base import HEADS, Head, create_head, l2, register
+from reseen.heads.base import Head, Material, create_head, l2, register
 from reseen.heads.museum import regions as museum
 
 __all__ = [
-    "HEADS",
     "Head",
+    "Material",
     "create_head",
     "fisher",
     "l2",

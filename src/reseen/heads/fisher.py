@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Literal, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from reseen.errors import RecipeError
-from reseen.heads.base import EPS, Head, register
+from reseen.heads.base import EPS, Head
 from reseen.heads.codebooks import local_features, mixture, sample_features
 
 Posterior = Literal["full", "printed"]
@@ -58,7 +58,6 @@ def fisher_vector(
     return zeta.flatten(1)
 
 
-@register
 class Fisher(Head):
     """See :func:`fisher_vector`; mixture weights, means and deviations move in training.
 
@@ -76,6 +75,11 @@ class Fisher(Head):
     undecayed = frozenset({"logits", "log_sigmas"})
     learned: Tensor
 
+    @classmethod
+    def learns(cls, settings: Mapping[str, Any]) -> bool:
+        """Always."""
+        return True
+
     def __init__(
         self,
         channels: Sequence[int],
@@ -86,8 +90,6 @@ class Fisher(Head):
         fc: int | None = None,
     ) -> None:
         super().__init__(channels, fc=fc, k=k, posterior=posterior, sample=sample)
-        if len(self.channels) != 1:
-            raise RecipeError(f"head 'fisher' reads one layer, not {len(self.channels)}")
         if posterior not in get_args(Posterior):
             raise RecipeError(f"posterior {posterior!r} is not one of {', '.join(get_args(Posterior))}")
         self.k, self.posterior, self.sample = k, posterior, sample
@@ -98,10 +100,10 @@ class Fisher(Head):
         self.register_buffer("learned", torch.tensor(False))
         self._add_fc()
 
-    @property
-    def raw_dim(self) -> int:
+    @classmethod
+    def raw_dim_of(cls, settings: Mapping[str, Any], channels: Sequence[int]) -> int:
         """K times the layer's channels."""
-        return self.k * self.channels[0]
+        return int(settings["k"]) * sum(channels)
 
     @property
     def fitted(self) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from reseen.errors import NotFitted, RecipeError
-from reseen.heads.base import EPS, Head, l2, register
+from reseen.errors import NotFitted
+from reseen.heads.base import EPS, Head, l2
 from reseen.heads.codebooks import kmeans, local_features, sample_features
 
 RATIO = 100.0
@@ -29,7 +30,6 @@ def netvlad(x: Tensor, weight: Tensor, bias: Tensor, centres: Tensor, valid: Ten
     return l2(residuals).flatten(1)
 
 
-@register
 class NetVLAD(Head):
     """See :func:`netvlad`; local features are brought to unit length first.
 
@@ -43,10 +43,13 @@ class NetVLAD(Head):
     kind = "netvlad"
     learned: Tensor
 
+    @classmethod
+    def learns(cls, settings: Mapping[str, Any]) -> bool:
+        """Always."""
+        return True
+
     def __init__(self, channels: Sequence[int], *, k: int = 64, sample: int = 50_000, fc: int | None = None) -> None:
         super().__init__(channels, fc=fc, k=k, sample=sample)
-        if len(self.channels) != 1:
-            raise RecipeError(f"head 'netvlad' reads one layer, not {len(self.channels)}")
         self.k, self.sample = k, sample
         c = self.channels[0]
         self.assign = nn.Linear(c, k)
@@ -54,10 +57,10 @@ class NetVLAD(Head):
         self.register_buffer("learned", torch.tensor(False))
         self._add_fc()
 
-    @property
-    def raw_dim(self) -> int:
+    @classmethod
+    def raw_dim_of(cls, settings: Mapping[str, Any], channels: Sequence[int]) -> int:
         """K times the layer's channels."""
-        return self.k * self.channels[0]
+        return int(settings["k"]) * sum(channels)
 
     @property
     def fitted(self) -> bool:

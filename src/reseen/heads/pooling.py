@@ -8,8 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from reseen.errors import RecipeError
-from reseen.heads.base import EPS, Head, register
+from reseen.heads.base import EPS, Head
 
 Signed = Literal["clamp", "keep"]
 """What happens to values below 0 of a signed layer: set to 0, or left as they are."""
@@ -95,17 +94,9 @@ class _OneLayer(Head):
 
     def __init__(self, channels: Sequence[int], *, fc: int | None = None, **options: object) -> None:
         super().__init__(channels, fc=fc, **options)
-        if len(self.channels) != 1:
-            raise RecipeError(f"head {self.kind!r} reads one layer, not {len(self.channels)}")
         self._add_fc()
 
-    @property
-    def raw_dim(self) -> int:
-        """The layer's channels."""
-        return self.channels[0]
 
-
-@register
 class MAC(_OneLayer):
     """See :func:`mac`."""
 
@@ -120,7 +111,6 @@ class MAC(_OneLayer):
         return mac(maps[0], valid, signed=self.signed)
 
 
-@register
 class SPoC(_OneLayer):
     """See :func:`spoc`."""
 
@@ -131,7 +121,6 @@ class SPoC(_OneLayer):
         return spoc(maps[0], valid)
 
 
-@register
 class GeM(_OneLayer):
     """See :func:`gem`; ``p`` is a parameter that training moves."""
 
@@ -146,7 +135,6 @@ class GeM(_OneLayer):
         return gem(maps[0], self.p, valid)
 
 
-@register
 class CroW(_OneLayer):
     """See :func:`crow`."""
 

@@ -11,12 +11,15 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from reseen.errors import RecipeError
-from reseen.heads.base import Head, l2, register
+from reseen.errors import RecipeError, TrainingError
+from reseen.heads.base import Head, Material, l2
+from reseen.heads.divergence import kl_weights
 from reseen.heads.pooling import Signed
 from reseen.heads.regions import extra_regions, region_max
 
 Weighting = Literal["kl", "ones"]
+Regions = list[NDArray[np.float32]]
+"""Of one photo: ``(R, C_l)`` for each layer."""
 
 
 def landscape(maps: Tensor) -> Tensor:
@@ -57,7 +60,6 @@ def region_weights(alpha: Tensor, height: int, width: int, levels: int) -> Tenso
     return torch.cat(rows)
 
 
-@register
 class REMAP(Head):
     """Per layer: region maxima, L2, sum weighted by alpha; the layers concatenated (REMAP Section III-C).
 
@@ -73,6 +75,7 @@ class REMAP(Head):
 
     kind = "remap"
     undecayed = frozenset({"alpha"})
+    layers = None
 
     def __init__(
         self,
@@ -96,11 +99,6 @@ class REMAP(Head):
         self.alpha = nn.Parameter(torch.ones(len(self.channels), count), requires_grad=train_alpha)
         self._add_fc()
 
-    @property
-    def raw_dim(self) -> int:
-        """Channels of all layers together."""
-        return sum(self.channels)
-
     def regions(self, maps: Sequence[Tensor], valid: Tensor | None = None) -> list[Tensor]:
         """Region vectors of each layer, ``(B, R, C_l)``, unit length; see :func:`remap_regions`."""
         return [remap_regions(m, self.levels, _on_grid(valid, m), signed=self.signed) for m in maps]
@@ -117,6 +115,34 @@ class REMAP(Head):
         """Start from measured weights ``(layers, R)`` of the landscape grid (Section III-B)."""
         with torch.no_grad():
             self.alpha.copy_(torch.from_numpy(np.asarray(weights, np.float32)).clamp_min(0))
+
+    def initialise(self, material: Material, *, seed: int = 0) -> None:
+        """Measure alpha's KL weights, where ``weighting`` says so (Section III-B).
+
+        TrainingError when no pair of photos has the grid of :attr:`alpha`.
+        """
+        if self.weighting != "kl":
+            return
+        matching: list[list[NDArray[np.float32]]] = [[] for _ in self.channels]
+        other: list[list[NDArray[np.float32]]] = [[] for _ in self.channels]
+        for alike, unlike in material.pairs(self._comparable):
+            for distances, pairs in ((matching, alike), (other, unlike)):
+                for layer, rows in enumerate(distances):
+                    rows += [np.linalg.norm(a[layer] - b[layer], axis=1) for a, b in pairs]
+        if not matching[0] or not other[0]:
+            raise TrainingError(
+                "no pairs to measure REMAP's KL weights on; their photos need an aspect of 5:4 to 1.8 "
+                'at the size of [training.views], or set weighting = "ones"'
+            )
+
+        self.set_alpha(np.stack([kl_weights(np.stack(m), np.stack(o)) for m, o in zip(matching, other, strict=True)]))
+
+    def _comparable(self, maps: Sequence[Tensor]) -> list[Regions] | None:
+        """Region vectors of each layer of each photo; None for another grid (aspect above 1.8, or square)."""
+        if any(extra_regions(m.shape[-2], m.shape[-1]) != 1 for m in map(landscape, maps)):
+            return None
+        layers = [regions.float().cpu().numpy() for regions in self.regions(maps)]
+        return [[layer[i] for layer in layers] for i in range(len(maps[0]))]
 
     def constrain(self) -> None:
         """Alpha stays non-negative (Section III-B)."""

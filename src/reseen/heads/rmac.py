@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from reseen.errors import NotFitted, RecipeError
-from reseen.heads.base import Head, l2, register
+from reseen.errors import NotFitted
+from reseen.heads.base import Head, l2
 from reseen.heads.pooling import Signed
 from reseen.heads.regions import region_max
 from reseen.heads.selective.local import principal_axes
@@ -46,7 +47,6 @@ def rmac(
     return rmac_regions(maps, levels, valid, whole=whole, signed=signed).sum(1)
 
 
-@register
 class RMAC(Head):
     """R-MAC; with ``local`` each region passes a shift and a matrix to ``local`` dimensions before the sum.
 
@@ -56,6 +56,11 @@ class RMAC(Head):
 
     kind = "rmac"
     learned: Tensor
+
+    @classmethod
+    def learns(cls, settings: Mapping[str, Any]) -> bool:
+        """With ``local``."""
+        return bool(settings["local"])
 
     def __init__(
         self,
@@ -68,18 +73,16 @@ class RMAC(Head):
         fc: int | None = None,
     ) -> None:
         super().__init__(channels, fc=fc, levels=levels, whole=whole, signed=signed, local=local)
-        if len(self.channels) != 1:
-            raise RecipeError(f"head 'rmac' reads one layer, not {len(self.channels)}")
         self.levels, self.whole, self.signed = levels, whole, signed
         self.local = nn.Linear(self.channels[0], local) if local else None
         if local:
             self.register_buffer("learned", torch.tensor(False))
         self._add_fc()
 
-    @property
-    def raw_dim(self) -> int:
+    @classmethod
+    def raw_dim_of(cls, settings: Mapping[str, Any], channels: Sequence[int]) -> int:
         """``local`` when it is set, else the layer's channels."""
-        return self.local.out_features if self.local is not None else self.channels[0]
+        return settings["local"] or sum(channels)
 
     @property
     def fitted(self) -> bool:

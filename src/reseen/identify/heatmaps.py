@@ -42,12 +42,12 @@ class HeatMap:
 
 def classifier_heat(descriptor: Descriptor, query: Query) -> HeatMap:
     """Of a descriptor with a class activation per place (Section 3.3.1): one cell per window of its network."""
-    head = descriptor.head
+    head = descriptor.head_on("cpu")
     if not isinstance(head, InstanceRegions | Logits):
         raise TypeError(f"head {head.kind!r} has no classes")
     maps = [torch.from_numpy(m)[None] for m in query.maps(descriptor)]
     with torch.inference_mode():
-        activations = head.cpu().eval().activations(maps)[0]
+        activations = head.activations(maps)[0]
     highest, which = activations.max(0)
     names = head.labels or tuple(str(i) for i in range(head.classes))
     return HeatMap(highest.numpy(), which.numpy(), names)

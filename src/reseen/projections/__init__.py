@@ -1,6 +1,6 @@
 """Vectors -> vectors, learned with ``fit``."""
 
-from reseen.projections.base import PROJECTIONS, Projection, create_projection, register
+from reseen.projections.base import Projection, create_projection, register
 from reseen.projections.linear import LDA, LW, PCA, l2_rows
 from reseen.projections.pq import ProductQuantizer
 from reseen.projections.shaping import RN, Chain, Power, Truncate
@@ -9,7 +9,6 @@ __all__ = [
     "LDA",
     "LW",
     "PCA",
-    "PROJECTIONS",
     "RN",
     "Chain",
     "Power",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from numpy.typing import NDArray
 
-from reseen.errors import RecipeError
+from reseen.errors import PluginError, RecipeError
+from reseen.registry import PROJECTIONS
 from reseen.types import Pairs, Vectors
+
+Dim = TypeVar("Dim", bound=int | None)
 
 
 class Projection:
@@ -19,6 +22,14 @@ class Projection:
     """
 
     kind: ClassVar[str] = ""
+    needs: frozenset[str] = frozenset()
+    """What :meth:`fit` needs beside vectors: ``pairs``."""
+    dim: int | None = None
+    """Dimensions of its vectors; None for as many as those that come in."""
+
+    def dim_out(self, dim_in: Dim) -> int | Dim:
+        """Dimensions of what it makes of vectors of ``dim_in`` dimensions, fitted or not; None where not known."""
+        return self.dim or dim_in
 
     def fit(self, X: Vectors | Iterable[Vectors], pairs: Pairs | None = None) -> Projection:
         """Learn from rows ``(n, d)`` (or a stream of such blocks); ``pairs (m, 2)`` index matching rows."""
@@ -50,20 +61,16 @@ class Projection:
         raise NotImplementedError
 
 
-PROJECTIONS: dict[str, type[Projection]] = {}
-
-
-def register(cls: type[Projection]) -> type[Projection]:
-    """Class decorator: make ``cls`` available to recipes under ``cls.kind``."""
-    PROJECTIONS[cls.kind] = cls
-    return cls
+register = PROJECTIONS.register
+"""Class decorator: make a projection available to recipes under its ``kind``."""
 
 
 def create_projection(kind: str, **settings: Any) -> Projection:
     """A projection by its name; RecipeError when there is none such or a setting is unknown."""
-    if kind not in PROJECTIONS:
-        raise RecipeError(f"projection {kind!r} is not known; the known ones are {', '.join(sorted(PROJECTIONS))}")
+    cls = PROJECTIONS.find(kind)
+    if not issubclass(cls, Projection):
+        raise PluginError(f"projection {kind!r}: {cls.__qualname__} is not a Projection")
     try:
-        return PROJECTIONS[kind](**settings)
+        return cls(**settings)
     except TypeError as error:
         raise RecipeError(f"projection {kind!r}: {error}") from None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from reseen.errors import NotFitted
 from reseen.projections import subspace
-from reseen.projections.base import Projection, register
+from reseen.projections.base import Projection
 from reseen.projections.moments import (
     Float64,
     blocks,
@@ -117,7 +117,6 @@ def _signed(rows: Float64) -> Float64:
     return rows * signs[:, None]
 
 
-@register
 class PCA(_Linear):
     """PCA whitening: ``l2(diag(lambda^(-power/2)) E^T (x - mean))``.
 
@@ -197,7 +196,6 @@ def _cholesky(scatter: Float64, kind: str) -> Float64:
         return factor
 
 
-@register
 class LW(_Linear):
     """Learned whitening from matching pairs (siaMAC, Section 3.3, after Mikolajczyk and Matas).
 
@@ -212,6 +210,7 @@ class LW(_Linear):
     """
 
     kind = "lw"
+    needs = frozenset({"pairs"})
 
     def __init__(
         self, dim: int | None = None, form: Literal["published", "paper"] = "published", shrinkage: float = 0.0
@@ -247,7 +246,6 @@ class LW(_Linear):
         return self._keep(mean, directions @ inverse)
 
 
-@register
 class LDA(_Linear):
     """Linear discriminant analysis on classes, then whitening (SIAM-FV, Sections 4.1 and 4.3).
 
@@ -257,6 +255,7 @@ class LDA(_Linear):
     """
 
     kind = "lda"
+    needs = frozenset({"pairs"})
 
     def fit(self, X: Vectors | Iterable[Vectors], pairs: Pairs | None = None) -> Self:
         """See :meth:`Projection.fit`; ValueError without pairs."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.errors import NotFitted
-from reseen.projections.base import Projection, create_projection, register
+from reseen.projections.base import Dim, Projection, create_projection
 from reseen.projections.linear import l2_rows, leading_axes
 from reseen.projections.moments import block_rows, indexable
 from reseen.types import Pairs, Vectors
@@ -36,7 +36,6 @@ class _Fixed(Projection):
         return self
 
 
-@register
 class Power(_Fixed):
     """Power law ``sign(x) |x|^exponent``, then L2 (selective features, Section 4.4)."""
 
@@ -54,7 +53,6 @@ class Power(_Fixed):
         return l2_rows(np.sign(X) * np.abs(X) ** self.exponent)
 
 
-@register
 class Truncate(_Fixed):
     """The first ``dim`` dimensions, then L2 (compact REMAP, Section IV)."""
 
@@ -74,7 +72,6 @@ class Truncate(_Fixed):
         return l2_rows(X[:, : self.dim])
 
 
-@register
 class RN(Projection):
     """Rotation-normalisation (selective features, Section 4.4): rotate to the principal axes, without whitening.
 
@@ -95,6 +92,10 @@ class RN(Projection):
         self.directions, self.seed, self.dropped = directions, seed, dropped
         self.mean_: Vectors | None = None
         self.rotation_: Vectors | None = None
+
+    def dim_out(self, dim_in: Dim) -> int | Dim:
+        """See :meth:`Projection.dim_out`."""
+        return dim_in if dim_in is None else dim_in - self.dropped
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Projection.settings`."""
@@ -147,7 +148,6 @@ class RN(Projection):
         return self
 
 
-@register
 class Chain(Projection):
     """Projections one after the other; each is fitted on what those before it give.
 
@@ -163,6 +163,14 @@ class Chain(Projection):
             else create_projection(step["kind"], **{key: value for key, value in step.items() if key != "kind"})
             for step in steps
         ]
+        self.needs = frozenset().union(*(step.needs for step in self.steps))
+
+    def dim_out(self, dim_in: Dim) -> int | Dim:
+        """See :meth:`Projection.dim_out`."""
+        dim: int | Dim = dim_in
+        for step in self.steps:
+            dim = step.dim_out(dim)
+        return dim
 
     @property
     def fitted(self) -> bool:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from reseen.errors import TrainingError
 from reseen.heads import Head
-from reseen.heads.regions import extra_regions
-from reseen.heads.remap import REMAP, landscape
 from reseen.projections import create_projection
 from reseen.training.datasets import TrainingSet
-from reseen.training.mining.divergence import kl_weights
 from reseen.training.network import Network
 from reseen.training.settings import TrainingSettings
 from reseen.training.views import View, ViewReader
 from reseen.types import Vectors
 
+T = TypeVar("T")
 SHRINKAGE = 1e-3
 """Of the PCA whitening that a layer starts from: finite with fewer photos than dimensions."""
 PAIRS_AT_ONCE = 128
-"""Pairs whose regions are in memory at once while KL weights are measured."""
+"""Pairs of photos that are looked at together: what a head sees in them is in memory at once."""
 
 
 def initialise(
@@ -32,9 +29,9 @@ def initialise(
 ) -> None:
     """Fit what the head learns by itself; when the network is ``new`` also start its weights and linear layers.
 
-    Codebooks or the whitening of regions are learned from ``fit_photos`` photos of the training set, then REMAP's KL
-    weights from ``fit_pairs`` training pairs, then the PCA whitening that the head's linear layer starts as from
-    ``fit_photos`` photos again. Memory does not grow with their number.
+    Codebooks or the whitening of regions are learned from ``fit_photos`` photos of the training set, then what the
+    head's ``initialise`` sets (REMAP's KL weights) from ``fit_pairs`` training pairs, then the PCA whitening that the
+    head's linear layer starts as from ``fit_photos`` photos again. Memory does not grow with their number.
     """
     chosen = np.random.default_rng((settings.seed, 5)).permutation(len(data.photos))[: settings.fit_photos or None]
     views = [View(i, "mild" if data.virtual[i] else "plain") for i in np.sort(chosen).tolist()]
@@ -43,8 +40,7 @@ def initialise(
         head.fit(((maps, None) for _, maps in _maps(network, reader, views)), seed=settings.seed)
     if not new:
         return
-    if isinstance(head, REMAP) and head.weighting == "kl":
-        head.set_alpha(measured_weights(network, data, settings, reader))
+    head.initialise(PairedPhotos(network, data, settings, reader), seed=settings.seed)
     if head.fc is not None:
         start_as_whitening(head.fc, (pooled(head, maps) for _, maps in _maps(network, reader, views)))
 
@@ -68,64 +64,39 @@ def start_as_whitening(layer: nn.Linear, rows: Vectors | Iterable[Vectors]) -> N
         layer.bias.copy_(torch.from_numpy(shift))
 
 
-def measured_weights(
-    network: Network, data: TrainingSet, settings: TrainingSettings, reader: ViewReader
-) -> NDArray[np.float64]:
-    """REMAP's KL weights ``(layers, R)``: from the distances of matching and of as many random other pairs, region
-    by region (Section III-B). Photos whose map has another grid (aspect above 1.8, or square) are left out.
+class PairedPhotos:
+    """The photos of training pairs and of others, as a head looks at them; a ``reseen.heads.Material``."""
 
-    TrainingError when no pair is left.
-    """
-    head = network.head
-    assert isinstance(head, REMAP)
-    random = np.random.default_rng((settings.seed, 7))
-    some = random.permutation(len(data.pairs))[: settings.fit_pairs or None]
-    matching: list[list[Vectors]] = [[] for _ in head.channels]
-    other: list[list[Vectors]] = [[] for _ in head.channels]
-    for start in range(0, len(some), PAIRS_AT_ONCE):
-        views: dict[View, int] = {}
-        pairs = []
-        for row in some[start : start + PAIRS_AT_ONCE].tolist():
-            query, positive = data.pairs[row].tolist()
-            virtual = query == positive
-            a = views.setdefault(View(query, "mild" if virtual else "plain"), len(views))
-            b = views.setdefault(View(positive, "virtual" if virtual else "plain", row), len(views))
-            pairs.append((a, b))
-        regions = _landscape_regions(network, head, reader, list(views))
-        pairs = [(a, b) for a, b in pairs if a in regions and b in regions]
-        if not pairs:
-            continue
-        clusters = data.clusters[[view.photo for view in views]]
-        drawn = random.choice(np.array(sorted(regions), np.int64), (4 * len(pairs), 2)).tolist()
-        strangers = [(a, b) for a, b in drawn if clusters[a] != clusters[b]]
-        for layer in range(len(head.channels)):
-            matching[layer] += [_distances(regions[a][layer], regions[b][layer]) for a, b in pairs]
-            other[layer] += [_distances(regions[a][layer], regions[b][layer]) for a, b in strangers]
-    if not matching[0] or not other[0]:
-        raise TrainingError(
-            f"{data.name}: no pairs to measure REMAP's KL weights on; their photos need an aspect of 5:4 to 1.8 "
-            'at the size of [training.views], or set weighting = "ones"'
-        )
-    return np.stack([kl_weights(np.stack(m), np.stack(o)) for m, o in zip(matching, other, strict=True)])
+    def __init__(self, network: Network, data: TrainingSet, settings: TrainingSettings, reader: ViewReader) -> None:
+        self.network, self.data, self.settings, self.reader = network, data, settings, reader
 
-
-def _landscape_regions(
-    network: Network, head: REMAP, reader: ViewReader, views: list[View]
-) -> dict[int, list[Vectors]]:
-    """Region vectors ``(R, C)`` of each layer, by place in ``views``; photos with another grid are left out."""
-    regions: dict[int, list[Vectors]] = {}
-    for places, maps in _maps(network, reader, views):
-        if any(extra_regions(m.shape[-2], m.shape[-1]) != 1 for m in map(landscape, maps)):
-            continue
-        layers = [r.float().cpu().numpy() for r in head.regions(maps)]
-        for i, place in enumerate(places):
-            regions[place] = [r[i] for r in layers]
-    return regions
-
-
-def _distances(a: Vectors, b: Vectors) -> Vectors:
-    """Distance ``(R,)`` of each region."""
-    return np.asarray(np.linalg.norm(a - b, axis=1))
+    def pairs(
+        self, look: Callable[[Sequence[Tensor]], Sequence[T] | None]
+    ) -> Iterator[tuple[list[tuple[T, T]], list[tuple[T, T]]]]:
+        """See ``reseen.heads.Material``; ``fit_pairs`` training pairs, others drawn at random among their photos."""
+        data = self.data
+        random = np.random.default_rng((self.settings.seed, 7))
+        some = random.permutation(len(data.pairs))[: self.settings.fit_pairs or None]
+        for start in range(0, len(some), PAIRS_AT_ONCE):
+            views: dict[View, int] = {}
+            matching = []
+            for row in some[start : start + PAIRS_AT_ONCE].tolist():
+                query, positive = data.pairs[row].tolist()
+                virtual = query == positive
+                a = views.setdefault(View(query, "mild" if virtual else "plain"), len(views))
+                b = views.setdefault(View(positive, "virtual" if virtual else "plain", row), len(views))
+                matching.append((a, b))
+            listed = list(views)
+            seen: dict[int, T] = {}
+            for places, maps in _maps(self.network, self.reader, listed):
+                seen.update(zip(places, look(maps) or (), strict=False))
+            matching = [(a, b) for a, b in matching if a in seen and b in seen]
+            if not matching:
+                continue
+            clusters = data.clusters[[view.photo for view in listed]]
+            drawn = random.choice(np.array(sorted(seen), np.int64), (4 * len(matching), 2)).tolist()
+            other = [(a, b) for a, b in drawn if clusters[a] != clusters[b]]
+            yield [(seen[a], seen[b]) for a, b in matching], [(seen[a], seen[b]) for a, b in other]
 
 
 def _maps(network: Network, reader: ViewReader, views: list[View]) -> Iterator[tuple[list[int], list[Tensor]]]:

@@ -54,7 +54,7 @@ def pick_engine(
     """
     where = pick_device(device)
     if engine == "auto":
-        engine = "openvino" if where.type == "cpu" and has_openvino() and convertible(backbone) else "torch"
+        engine = "openvino" if where.type == "cpu" and has_openvino() and backbone.convertible else "torch"
     if engine == "openvino" and not has_openvino():
         raise ReseenError("the openvino engine needs OpenVINO: pip install 'reseen[fast]'")
     if engine == "openvino" and where.type != "cpu":
@@ -113,13 +113,6 @@ class TorchEngine(Engine):
 def has_openvino() -> bool:
     """Whether the ``fast`` extra is installed."""
     return importlib.util.find_spec("openvino") is not None
-
-
-def convertible(backbone: Backbone) -> bool:
-    """Whether a backbone keeps its meaning at every photo size when it is converted."""
-    from reseen.backbones.base import StepsBackbone
-
-    return isinstance(backbone, StepsBackbone)
 
 
 class OpenVinoEngine(Engine):

@@ -22,7 +22,10 @@ def share_threads(decode: int | None = None) -> tuple[int, int]:
 
 @contextmanager
 def network_threads(count: int) -> Iterator[None]:
-    """Torch has ``count`` threads within, and as many as before afterwards."""
+    """Torch has ``count`` threads within, and as many as before afterwards.
+
+    Never held across a ``yield``: what runs meanwhile would get these threads, and take its own away.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -7,7 +7,7 @@ activation say where an object is, and their feature windows make the descriptor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reseen.errors import NotFitted, RecipeError
-from reseen.heads.base import Head, l2, register
+from reseen.heads.base import Head, l2
 
 
 def convolutional_classifier(channels: int, classes: int, grid: int, hidden: Sequence[int] = ()) -> nn.Sequential:
@@ -77,8 +77,6 @@ class _Windowed(Head):
 
     def __init__(self, channels: Sequence[int], *, grid: int, **options: Any) -> None:
         super().__init__(channels, grid=grid, **options)
-        if len(self.channels) != 1:
-            raise RecipeError(f"head {self.kind!r} reads one layer, not {len(self.channels)}")
         self.grid = grid
 
 
@@ -88,6 +86,8 @@ class _Classifying(_Windowed):
     ``labels`` names the classes; ``classes`` counts them where they have no names. None at all: the classifier
     is still to be trained on a collection's instances.
     """
+
+    needs = frozenset({"labels"})
 
     def __init__(
         self,
@@ -118,7 +118,6 @@ class _Classifying(_Windowed):
         return found
 
 
-@register
 class Logits(_Classifying):
     """The classifier's output, averaged over places: the paper's IM (ImageNet's classes) and FT (the instances)."""
 
@@ -135,17 +134,16 @@ class Logits(_Classifying):
     ) -> None:
         super().__init__(channels, grid=grid, labels=labels, classes=classes, hidden=hidden)
 
-    @property
-    def raw_dim(self) -> int:
+    @classmethod
+    def raw_dim_of(cls, settings: Mapping[str, Any], channels: Sequence[int]) -> int:
         """Number of classes."""
-        return self.classes
+        return len(settings["labels"]) or int(settings["classes"])
 
     def pool(self, maps: Sequence[Tensor], valid: Tensor | None = None) -> Tensor:
         """``[(B, C, H, W)]`` -> ``(B, classes)``."""
         return self.activations(maps).mean((-2, -1))
 
 
-@register
 class Siamese(_Windowed):
     """The simplified siamese network: the whole flattened map, L2, shift and matrix (Section 3.2.2).
 
@@ -161,10 +159,10 @@ class Siamese(_Windowed):
         super().__init__(channels, grid=grid, dim=dim)
         self.project = nn.Linear(self.channels[0] * grid * grid, dim)
 
-    @property
-    def raw_dim(self) -> int:
+    @classmethod
+    def raw_dim_of(cls, settings: Mapping[str, Any], channels: Sequence[int]) -> int:
         """Dimensions of the vector."""
-        return self.project.out_features
+        return int(settings["dim"])
 
     def pool(self, maps: Sequence[Tensor], valid: Tensor | None = None) -> Tensor:
         """``[(B, C, grid, grid)]`` -> ``(B, dim)``; RecipeError for a map of another size."""
@@ -177,7 +175,6 @@ class Siamese(_Windowed):
         return vectors
 
 
-@register
 class InstanceRegions(_Classifying):
     """The region descriptor: windows of the k places of highest maximal activation (Section 3.4.2).
 
@@ -209,10 +206,10 @@ class InstanceRegions(_Classifying):
         self.places = places
         self.project = nn.Linear(self.channels[0] * grid * grid, dim)
 
-    @property
-    def raw_dim(self) -> int:
+    @classmethod
+    def raw_dim_of(cls, settings: Mapping[str, Any], channels: Sequence[int]) -> int:
         """Dimensions of the vector."""
-        return self.project.out_features
+        return int(settings["dim"])
 
     def pool(self, maps: Sequence[Tensor], valid: Tensor | None = None) -> Tensor:
         """``[(B, C, H, W)]`` -> ``(B, dim)``."""

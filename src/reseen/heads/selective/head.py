@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from reseen.errors import NotFitted, RecipeError, ReseenError
-from reseen.heads.base import Head, register
+from reseen.heads.base import Head
 from reseen.heads.codebooks import reservoir
 from reseen.heads.pooling import Signed
 from reseen.heads.selective.aggregation import Aggregation, aggregate
@@ -26,7 +26,6 @@ def published_unit(embedding: str, aggregation: Aggregation) -> bool:
     return not (embedding == "temb" and aggregation in ("sum", "average"))
 
 
-@register
 class Selective(Head):
     """Local features of one layer that a mask selects, embedded one by one and aggregated.
 
@@ -49,6 +48,11 @@ class Selective(Head):
     kind = "selective"
     learned: Tensor
 
+    @classmethod
+    def learns(cls, settings: Mapping[str, Any]) -> bool:
+        """Always."""
+        return True
+
     def __init__(
         self,
         channels: Sequence[int],
@@ -69,8 +73,6 @@ class Selective(Head):
             channels, fc=fc, d=d, k=k, mask=mask, embedding=embedding, aggregation=aggregation, signed=signed,
             contrast=contrast, maxpool=maxpool, sample=sample, **({} if unit is None else {"unit": unit}),
         )  # fmt: skip
-        if len(self.channels) != 1:
-            raise RecipeError(f"head 'selective' reads one layer, not {len(self.channels)}")
         for value, known in (
             (mask, get_args(Mask)), (embedding, EMBEDDINGS), (aggregation, get_args(Aggregation)),
             (signed, get_args(Signed)),
@@ -90,20 +92,15 @@ class Selective(Head):
             self.photo_task = partial(sift_points, contrast=contrast)
         self._add_fc()
 
-    @staticmethod
-    def size(d: int = 64, k: int = 66, embedding: str = "temb", **others: Any) -> int:
-        """:attr:`raw_dim` of a head with these settings, found out without making it."""
-        return EMBEDDINGS[embedding].size(d, k)
-
     @property
     def rules(self) -> int:
         """2 since the leading dimensions are dropped after the rotation and keypoints rounded as in Eq. 1."""
         return 2 if isinstance(self.embedding, Whitened) or self.mask == "sift" else 1
 
-    @property
-    def raw_dim(self) -> int:
+    @classmethod
+    def raw_dim_of(cls, settings: Mapping[str, Any], channels: Sequence[int]) -> int:
         """Dimensions of the embedding; Tables 2 and 4 count those that ``rn`` leaves (its ``dropped``)."""
-        return self.embedding.dim
+        return EMBEDDINGS[settings["embedding"]].size(settings["d"], settings["k"])
 
     @property
     def fitted(self) -> bool:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
-from reseen.errors import ReseenError
+from reseen.registry import INDEXES
 from reseen.search.index.base import NOTHING, Allowed, Index
 from reseen.types import Ids
 
-__all__ = ["INDEXES", "NOTHING", "Allowed", "Index", "create_index", "index_class", "open_index"]
-
-INDEXES = {"exact": "reseen.search.index.exact:ExactIndex"}
-"""Every kind of index, and its class, which is imported when it is first used."""
+__all__ = ["NOTHING", "Allowed", "Index", "create_index", "index_class", "open_index"]
 
 
 def index_class(kind: str) -> type[Index]:
-    """The class of a kind of index; ReseenError when there is none such."""
-    if kind not in INDEXES:
-        raise ReseenError(f"index {kind!r} is not known; the known ones are {', '.join(sorted(INDEXES))}")
-    module, _, name = INDEXES[kind].partition(":")
-    found: type[Index] = getattr(importlib.import_module(module), name)
+    """The class of a kind of index; RecipeError when there is none such."""
+    found: type[Index] = INDEXES.find(kind)
     return found
 
 

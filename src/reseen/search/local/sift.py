@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,6 +33,17 @@ class RootSift:
     contrast: float = 0.01
     equalise: float = 3.0
     cell: int = 40
+
+    @classmethod
+    def from_name(cls, name: str) -> RootSift:
+        """See :meth:`Extractor.from_name`."""
+        if name == "sift":
+            return cls()
+        found = re.fullmatch(r"sift-(\d+)-(\d+)-([\d.]+)-([\d.]+)-(\d+)", name)
+        if found is None:
+            raise ValueError(name)
+        side, limit, contrast, equalise, cell = found.groups()
+        return cls(int(side), int(limit), float(contrast), float(equalise), int(cell))
 
     @property
     def name(self) -> str:

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from reseen.registry import RERANKERS
 from reseen.search.ranking import Ranking
 from reseen.search.rerank.base import Evidence, RerankError, Stage
-from reseen.search.rerank.geometry import GeometryStage
-from reseen.search.rerank.localise import LocaliseStage
-from reseen.search.rerank.neighbours import DiffusionStage, ReciprocalStage, SuperGlobalStage, VerifiedExpansionStage
-
-STAGES: dict[str, Callable[[], Stage]] = {
-    "geometry": GeometryStage,
-    "localise": LocaliseStage,
-    "superglobal": SuperGlobalStage,
-    "diffusion": DiffusionStage,
-    "reciprocal": ReciprocalStage,
-    "expansion": VerifiedExpansionStage,
-}
-"""Every stage by its name in ``--rerank``."""
 
 AUTO = "geometry+superglobal"
 """What ``auto`` stands for where the photos have local features."""
-GEOMETRY_OPTIONS = ("mirror", "upright")
-"""Options of ``geometry`` beside its depth."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +44,7 @@ class Chain:
 def parse_chain(text: str, *, features: bool) -> Chain:
     """A chain from ``none``, ``auto``, a stage, or stages joined with ``+``.
 
-    A stage is its name and, after colons, the number of hits that it looks at, or an option of geometry:
+    A stage is its name and, after colons, the number of hits that it looks at, or an option of its own:
     ``geometry:100:mirror`` also finds what a mirror shows, ``geometry:upright`` refuses objects that are turned.
     ``auto`` is :data:`AUTO` where the photos have local features, else nothing (``docs/reranking.md`` has the
     measurements).
@@ -69,7 +54,8 @@ def parse_chain(text: str, *, features: bool) -> Chain:
         features: whether the photos that are searched have local features.
 
     Raises:
-        RerankError: a name is not known or comes twice, or ``expansion`` does not follow ``geometry``.
+        RerankError: a name is not known or comes twice, ``expansion`` does not follow ``geometry``, or a stage needs
+            local features and there are none.
     """
     if text == "auto":
         text = AUTO if features else "none"
@@ -78,27 +64,32 @@ def parse_chain(text: str, *, features: bool) -> Chain:
     parts = text.split("+")
     names = [part.split(":")[0] for part in parts]
     for name in names:
-        if name not in STAGES:
-            raise RerankError(f"re-ranking {name!r} is not known; use none, auto, or {', '.join(STAGES)} joined with +")
+        if name not in RERANKERS:
+            known = RERANKERS.spelled()
+            raise RerankError(f"re-ranking {name!r} is not known; use none, auto, or {known} joined with +")
     if len(set(names)) != len(names):
         raise RerankError(f"re-ranking {text!r} names a stage twice")
-    if "expansion" in names and "geometry" not in names[: names.index("expansion")]:
-        raise RerankError("expansion uses verified hits only; put geometry before it: geometry+expansion")
-    if "geometry" in names and not features:
-        raise RerankError("geometry needs local features; index the photos into a new collection with --local sift")
-    return Chain(tuple(_stage(part) for part in parts))
+    stages = [_stage(part) for part in parts]
+    for place, (name, stage) in enumerate(zip(names, stages, strict=True)):
+        first = getattr(stage, "follows", None)
+        if first is not None and first not in names[:place]:
+            raise RerankError(f"{name} uses what {first} finds; put {first} before it: {first}+{name}")
+        if "features" in stage.needs and not features:
+            raise RerankError(f"{name} needs local features; index the photos into a new collection with --local sift")
+    return Chain(tuple(stages))
 
 
 def _stage(text: str) -> Stage:
     """A stage from its name and options."""
     name, *options = text.split(":")
-    stage: Any = STAGES[name]()
+    stage: Any = RERANKERS.find(name)()
+    words: tuple[str, ...] = getattr(stage, "options", ())
     for option in options:
         if option.isdecimal() and int(option) > 0:
             stage = replace(stage, depth=int(option))
-        elif name == "geometry" and option in GEOMETRY_OPTIONS:
-            stage = replace(stage, settings=replace(stage.settings, **{option: True}))
+        elif option in words:
+            stage = stage.with_option(option)
         else:
-            allowed = ", ".join(["a number of hits", *(GEOMETRY_OPTIONS if name == "geometry" else ())])
+            allowed = ", ".join(["a number of hits", *words])
             raise RerankError(f"option {option!r} of {name} is not known; use {allowed}")
     return stage  # type: ignore[no-any-return]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from reseen.search.geometry import Geometry, Verification, verify
 from reseen.search.geometry.probability import Calibration, default_calibration
@@ -35,6 +36,11 @@ class GeometryStage:
     calibration: Calibration | None = None
     name: str = "geometry"
     needs: frozenset[str] = frozenset({"features"})
+    options: ClassVar[tuple[str, ...]] = ("mirror", "upright")
+
+    def with_option(self, option: str) -> GeometryStage:
+        """Also with what a mirror shows, or only with what stands upright."""
+        return replace(self, settings=replace(self.settings, **{option: True}))
 
     def __call__(self, ranking: Ranking, evidence: Evidence) -> Ranking:
         """Each verified hit also gets its :class:`Match`: outline, inliers, probability and lines."""

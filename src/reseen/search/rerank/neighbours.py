@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,6 +189,7 @@ class VerifiedExpansionStage:
     take: int = 10
     least: float = 0.9
     name: str = "expansion"
+    follows: ClassVar[str] = "geometry"
     needs: frozenset[str] = frozenset()
 
     def __call__(self, ranking: Ranking, evidence: Evidence) -> Ranking:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reseen.errors import TrainingError
-from reseen.training.mining.divergence import kl_weights
+from reseen.heads.divergence import kl_weights
 
 
 def test_two_bins_by_hand():
