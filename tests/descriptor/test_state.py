@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from reseen.descriptor.parts import photo_map, pool_parts
 
 from reseen.descriptor.runtime.threads import share_threads
 
@@ -68,12 +67,12 @@ def test_the_head_is_not_moved(make, files):
 def test_a_head_in_training_mode_stays_in_it_and_encodes_without(make, files):
     descriptor = make(head={"kind": "instance", "grid": 1, "dim": 4, "classes": 3, "hidden": [8]})
     expected = descriptor.encode(files[:2])
-    cells = photo_map(descriptor, files[0])
+    cells = descriptor.photo_maps(files[0])
     part = (0, 0, 2, 2)
-    parts = pool_parts(descriptor, cells, [part])
+    parts = descriptor.pool_parts(cells, [part])
     descriptor.head.train()
     np.testing.assert_allclose(descriptor.encode(files[:2]), expected, atol=1e-6)
-    np.testing.assert_allclose(pool_parts(descriptor, cells, [part]), parts, atol=1e-6)
+    np.testing.assert_allclose(descriptor.pool_parts(cells, [part]), parts, atol=1e-6)
     assert descriptor.head.training
 
 

@@ -23,6 +23,7 @@ class SideBySide(Head):
     """Several heads over the same maps, their vectors side by side ``(B, sum of dims)``, each of unit length."""
 
     kind = "side-by-side"
+    layers = None
 
     def __init__(self, heads: Sequence[Head]) -> None:
         super().__init__(heads[0].channels if heads else ())
