@@ -59,6 +59,7 @@ FEW: dict[str, Any] = {
     "epochs": 2,
     "tuples_per_epoch": 320,
     "fit_photos": 300,
+    "fit_pairs": 150,
     "average": 0.0,
     "freeze": STEMS,
     "project": False,

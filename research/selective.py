@@ -35,15 +35,18 @@ from reseen.heads import create_head
 from reseen.heads.base import l2
 from reseen.heads.pooling import Signed
 from reseen.heads.selective import (
+    EMBEDDINGS,
     Selective,
     aggregate,
     as_map,
     democratic_weights,
     mask_picture,
     max_mask,
+    published_unit,
     select,
     sum_mask,
 )
+from reseen.heads.selective.embeddings import Whitened
 from reseen.images import Longest, load_photo, ordered_map, prepare
 from reseen.projections import RN, Chain, Power
 from reseen.search.local.sift import RootSift
@@ -115,21 +118,26 @@ class Lab:
         channels = next(self.features(part, setting))[0].shape[1]
         head = create_head(
             "selective", [channels], d=setting.d, k=setting.k, mask=setting.mask, embedding=setting.embedding,
-            sample=SAMPLE,
+            sample=SAMPLE, **({"unit": False} if setting.embedding in ("temb", "faemb") else {}),
             maxpool=setting.layer in ("blocks.3", "blocks.4"),
         )  # fmt: skip
         assert isinstance(head, Selective)
         return head.fit((([maps], valid) for maps, valid in self.features(part, setting))).eval()
 
     def vectors(self, head: Selective, part: Part, setting: Setting, kinds: Sequence[str]) -> dict[str, Vectors]:
-        """Aggregated vectors of each photo, embedded once for every kind of aggregation."""
+        """Aggregated vectors of each photo, embedded once for every kind of aggregation.
+
+        The head's whitened features keep their lengths: each aggregation brings them to what is published for it.
+        """
         rows: dict[str, list[Tensor]] = {kind: [] for kind in kinds}
         with torch.inference_mode():
             for maps, valid in self.features(part, setting):
                 x, kept = head.local_features([maps], valid)
                 embedded = head.embedding(head.pca(x))
                 for kind in kinds:
-                    rows[kind].append(l2(aggregate(embedded, kind, kept))[0])
+                    whitened = isinstance(head.embedding, Whitened)
+                    unit = l2(embedded) if whitened and published_unit(setting.embedding, kind) else embedded
+                    rows[kind].append(l2(aggregate(unit, kind, kept))[0])
         return {kind: torch.stack(found).numpy() for kind, found in rows.items()}
 
     def measure(
@@ -154,7 +162,7 @@ class Lab:
             chains = {
                 (kind, e): Chain([rotation, Power(e)])
                 for kind in kinds
-                for rotation in [RN(1024).fit(learned[kind])]
+                for rotation in [RN(1024, dropped=EMBEDDINGS[setting.embedding].dropped(setting.d)).fit(learned[kind])]
                 for e in exponents
             }
             for name in missing:
@@ -301,7 +309,8 @@ def weights(lab: Lab, arguments: argparse.Namespace) -> None:
             found = []
             with torch.inference_mode():
                 for maps, _ in lab.features(part, setting):
-                    found.append(democratic_weights(head.embedding(head.pca(head.local_features([maps])[0])))[0])
+                    x = head.embedding(head.pca(head.local_features([maps])[0]))
+                    found.append(democratic_weights(l2(x) if isinstance(head.embedding, Whitened) else x)[0])
             rows[embedding].append(f"{np.mean([(w.std() / w.mean()).item() for w in found]):.2f}")
     print(f"{len(photos)} photos of paris-sub, {arguments.dim} dimensions, {lab.network} network")
     table("spread of democratic weights", rows, ("max", "none"))

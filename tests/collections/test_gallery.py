@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reseen.collections.gallery import Gallery, couples, instance_average, ranked_average
+from reseen.collections.gallery import Gallery, couples
 from reseen.errors import CollectionError
 
 
@@ -70,35 +70,17 @@ def test_an_empty_collection_is_refused(tmp_path, tiny):
         Gallery.of(Collection.create(tmp_path / "m", tiny))
 
 
-def test_instance_average_is_the_mean_brought_to_unit_length():
-    vectors = unit(np.random.default_rng(1), 5)
-    average = instance_average(vectors, np.array([0, 0, 0, 1, 1]))
-    expected = np.stack([vectors[:3].mean(0), vectors[3:].mean(0)])
-    np.testing.assert_allclose(average, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-6)
-
-
-@pytest.mark.parametrize("within", [False, True])
-def test_ranked_average_weighs_neighbours_by_rank(within):
-    vectors = unit(np.random.default_rng(2), 7)
-    instance = np.array([0, 0, 0, 0, 1, 1, 1]) if within else None
-    k = 2
-    result = ranked_average(vectors, instance, k)
-    for i in range(7):
-        others = [j for j in range(7) if j != i and (instance is None or instance[j] == instance[i])]
-        others.sort(key=lambda j: -vectors[i] @ vectors[j])
-        total = vectors[i].copy()
-        for r, j in enumerate(others[:k], 1):
-            total += (k - r + 1) / (k + 1) * vectors[j]
-        np.testing.assert_allclose(result[i], total / np.linalg.norm(total), atol=1e-6)
-
-
 def test_standing_changes_the_references_not_the_instances(museum):
     gallery = Gallery.of(museum(3, 2))
     average = gallery.standing("average")
     assert average.names == gallery.names and average.vectors.shape[0] == 3
     assert average.scores(average.similarities(gallery.vectors)).argmax(1).tolist() == gallery.instance.tolist()
     assert gallery.standing("photos") is gallery
-    assert gallery.standing("ranked").rows == gallery.rows
+    ranked = gallery.standing("ranked", k=1)
+    assert ranked.rows == gallery.rows
+    first, second = gallery.vectors[:2]  # the one other photo of its instance weighs 1/2
+    expected = (first + second / 2) / np.linalg.norm(first + second / 2)
+    np.testing.assert_allclose(ranked.vectors[0], expected, atol=1e-6)
 
 
 def test_couples_are_pairs_of_one_instance():

@@ -109,6 +109,6 @@ def test_localisation_computes_maps_again(gallery, visit, tmp_path):
     found = gallery.search(visit, k=9, rerank="localise:4")
     assert {hit.id for hit in found} == set(plain)
     assert any(hit.score > plain[hit.id] for hit in found)
-    assert sum(hit.score != plain[hit.id] for hit in found) <= 4
+    assert all(hit.score != plain[hit.id] for hit in found)  # the expanded query scores those that have no box too
     boxed = gallery.search(visit, box=(50, 230, 330, 450), k=9, rerank="localise")
     assert len(boxed) == 9

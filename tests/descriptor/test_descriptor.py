@@ -1,5 +1,7 @@
 """From photos to vectors: the same ones whatever the batch, refused photos, learning, saving."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -165,3 +167,32 @@ def test_parts_of_maps_are_pooled_as_they_would_be_alone(make, layers):
         with torch.inference_mode():
             np.testing.assert_allclose(vector, descriptor.project(descriptor.head(cut).numpy())[0], atol=1e-5)
     np.testing.assert_allclose(found[3], descriptor.encode(photo)[0], atol=1e-5)
+
+
+SELECTIVE = {"kind": "selective", "d": 8, "k": 20, "mask": "none", "sample": 500}
+
+
+def test_descriptors_fitted_by_older_rules_are_refused_with_advice(make, files, tmp_path):
+    fitted = make(head=SELECTIVE, projection=[{"kind": "rn"}]).fit(files)
+    folder = fitted.save(tmp_path / "saved")
+    assert load(folder, engine="torch").fingerprint == fitted.fingerprint
+    settings = json.loads((folder / "settings.json").read_text())
+    assert settings["rules"] == 2
+    del settings["rules"]
+    (folder / "settings.json").write_text(json.dumps(settings))
+    with pytest.raises(RecipeError, match=r"older rules of head 'selective' .*reseen fit tiny PHOTOS --to FOLDER"):
+        load(folder)
+
+
+def test_rules_that_did_not_change_leave_saved_descriptors_and_fingerprints_alone(make, files, tmp_path):
+    fitted = make(head={**SELECTIVE, "embedding": "vlad", "k": 4}).fit(files)
+    folder = fitted.save(tmp_path / "saved")
+    assert "rules" not in json.loads((folder / "settings.json").read_text())
+    assert load(folder, engine="torch").fingerprint == fitted.fingerprint
+
+
+def test_rules_are_part_of_the_fingerprint(make, monkeypatch):
+    before = make().fingerprint
+    descriptor = make()
+    monkeypatch.setattr(type(descriptor.head), "rules", 2)
+    assert descriptor.fingerprint != before

@@ -1,9 +1,13 @@
 """Every recipe that is shipped can be read, and says what it is."""
 
 import pytest
+import torch
 
 from reseen.descriptor import Recipe, list_recipes, read_recipe
+from reseen.descriptor.availability import describe
 from reseen.errors import RecipeError
+from reseen.heads import create_head
+from reseen.heads.selective import EMBEDDINGS
 from reseen.registry import HEADS, PROJECTIONS
 
 
@@ -55,6 +59,8 @@ def test_mistakes_are_named(tmp_path):
         ("scales", {"power": "max"}, "power = 'max'"),
         ("head", {"kind": "rmac", "levels": 1000}, r"\[head\] levels = 1000"),
         ("head", {"kind": "rmac", "local": -1}, "local = -1"),
+        ("projection", [{"kind": "rn", "dropped": -1}], "dropped = -1"),
+        ("rules", "2", "rules = '2'"),
         ("projection", [{"kind": "pca", "dim": 10**9}], r"\[projection\] dim = 1000000000"),
     ],
 )
@@ -62,3 +68,66 @@ def test_settings_outside_their_range_are_refused(section, settings, message):
     good = read_recipe("rmac-lite0").to_dict()
     with pytest.raises(RecipeError, match=message):
         Recipe.from_dict({**good, section: settings})
+
+
+@pytest.mark.parametrize("name", ["512", "1024", "2048", "4096", "8064", "lite0"])
+def test_selective_recipes_drop_after_the_rotation_and_have_the_sizes_of_table_4(name):
+    recipe = read_recipe(f"selective-{name}")
+    head, rotation = recipe.head, recipe.projection[0]
+    assert [step["kind"] for step in recipe.projection] == ["rn", "power"]
+    assert rotation["dropped"] == EMBEDDINGS[head["embedding"]].dropped(head["d"]) == 128
+    assert head["k"] * head["d"] - rotation["dropped"] == (1024 if name == "lite0" else int(name))
+    assert describe(f"selective-{name}")["dim"] == head["k"] * head["d"] - 128
+
+
+@pytest.mark.parametrize("name", [n for n in list_recipes() if read_recipe(n).images.exact])
+def test_recipes_of_remap_and_its_comparisons_keep_activations_inside_the_box(name):
+    assert read_recipe(name).images.crop == "activations"
+
+
+@pytest.mark.parametrize("network", ["vgg16", "resnet101", "resnext101"])
+def test_remap_passes_its_concatenation_on_as_it_is(network):
+    assert read_recipe(f"remap-{network}").head["normalise"] is False
+
+
+@pytest.mark.parametrize("name", [n for n in list_recipes() if "lite0" not in n and not n.startswith("museum")])
+def test_full_size_recipes_learn_from_all_their_photos_and_pairs(name):
+    assert not {"fit_photos", "fit_pairs"} & set(read_recipe(name).training)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "dim", "projection"),
+    [
+        ("mac-vgg16", "mac", 512, ["pca"]),
+        ("rmac-vgg16", "rmac", 512, []),
+        ("rmac-alexnet", "rmac", 256, []),
+        ("siarmac-vgg16", "rmac", None, ["lw"]),
+        ("siarmac-alexnet", "rmac", None, ["lw"]),
+        ("spoc-vgg16", "spoc", 256, ["pca"]),
+        ("crow-vgg16", "crow", 512, ["pca"]),
+    ],
+)
+def test_rows_of_siamacs_table_2(name, kind, dim, projection):
+    recipe = read_recipe(name)
+    assert recipe.head["kind"] == kind and describe(name)["dim"] == dim
+    assert [step["kind"] for step in recipe.projection] == projection
+    assert recipe.images.longest == 1024
+    if kind == "rmac":
+        assert recipe.head["levels"] == 3 and recipe.head["whole"]
+
+
+@pytest.mark.parametrize(
+    ("row", "changes", "layers", "trained"),
+    [
+        ("RMAC", {"weighting": "ones", "train_alpha": False, "fc": 2048}, 1, False),
+        ("RMAC+SGD", {"weighting": "ones", "train_alpha": True, "fc": 2048}, 1, True),
+        ("KLW", {"weighting": "kl", "train_alpha": True, "fc": 2048}, 1, True),
+        ("MLA", {"weighting": "ones", "train_alpha": False}, 2, False),
+    ],
+)
+def test_rows_of_remaps_tables_3_and_4_are_changes_of_its_recipe(row, changes, layers, trained):
+    head = {**read_recipe("remap-resnext101").head, **changes}
+    with torch.device("meta"):
+        made = create_head(head.pop("kind"), [2048] * layers, **head)
+    assert made.raw_dim == 2048 * layers == made.dim
+    assert made.alpha.requires_grad == trained and made.weighting == changes["weighting"] and not made.normalise

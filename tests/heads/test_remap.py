@@ -91,3 +91,14 @@ def test_hidden_cells_take_no_part():
 def test_unknown_weighting_is_refused():
     with pytest.raises(RecipeError, match="kl, ones"):
         create_head("remap", [3], weighting="tf")
+
+
+def test_the_concatenation_goes_into_the_layer_as_it_is_unless_it_is_normalised():
+    layers = [maps(24, 32, 5), maps(24, 32, 3, seed=1)]
+    as_it_is = create_head("remap", [5, 3], fc=4, normalise=False)
+    unit = create_head("remap", [5, 3], fc=4)
+    unit.load_state_dict(as_it_is.state_dict())
+    pooled = as_it_is.pool(layers)
+    assert pooled.norm(dim=1).min() > 2
+    torch.testing.assert_close(as_it_is(layers), F.normalize(as_it_is.fc(pooled), dim=1))
+    torch.testing.assert_close(unit(layers), F.normalize(unit.fc(F.normalize(pooled, dim=1)), dim=1))

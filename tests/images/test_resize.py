@@ -44,6 +44,31 @@ def test_relative_crop_keeps_the_scale_of_the_photo():
     np.testing.assert_allclose(crop[50, :, 0], np.linspace(200, 600, 200) / 800 * 255, atol=2)
 
 
+def test_relative_crop_under_an_exact_size_is_cut_from_the_resized_photo():
+    photo = load_photo(ramp(800, 400))
+    box = (200, 100, 600, 300)
+    for factor in (1, 2):
+        crop = prepare(photo, Exact(400, 300), box, "relative", factor)
+        assert crop.shape[:2] == (150 * factor, 200 * factor)  # the photo's stretch: 1/2 across, 3/4 down
+    assert prepare(photo, Exact(400, 300), (0, 0, 800, 400), "relative").shape[:2] == (300, 400)
+    tall = prepare(photo, Exact(400, 300), (0, 0, 100, 400), "relative")
+    assert tall.shape[:2] == (300, 50), "the photo decides the orientation, not the box"
+    assert prepare(photo, Exact(400, 300), box, "tight").shape[:2] == (300, 400)
+    padded = prepare(photo, Exact(400, 300), box, "padded", receptive_field=40)
+    assert padded.shape[:2] == (190, 240)  # 20 resized pixels more on each side
+
+
+def test_a_rule_for_the_shortest_side_brings_every_crop_to_it():
+    photo = load_photo(ramp(800, 400))
+    for crop in ("relative", "tight"):
+        assert prepare(photo, Shortest(50), (200, 100, 600, 300), crop).shape[:2] == (50, 100)
+
+
+def test_an_unknown_crop_rule_is_refused():
+    with pytest.raises(ValueError, match="crop rule 'round'"):
+        prepare(load_photo(ramp(80, 40)), Exact(40, 30), (0, 0, 10, 10), "round")
+
+
 def test_tight_crop_is_resized_as_a_photo_and_never_enlarged():
     photo = load_photo(ramp(800, 400))
     assert prepare(photo, Longest(300), (200, 0, 600, 400), "tight").shape[:2] == (300, 300)

@@ -7,7 +7,7 @@ import pytest
 
 from reseen.errors import NotFitted, RecipeError
 from reseen.projections import LDA, LW, PCA, RN, Chain, Power, Truncate, create_projection, l2_rows
-from reseen.projections.moments import class_scatter, moments
+from reseen.projections.moments import blocks, class_scatter, moments
 
 RNG = np.random.default_rng(11)
 
@@ -108,6 +108,20 @@ def test_rotation_normalisation_is_orthonormal_and_completed():
     np.testing.assert_allclose(projection.rotation_ @ projection.rotation_.T, np.eye(30), atol=1e-5)
     again = RN(directions=8, seed=3).fit(x)
     assert np.array_equal(projection.rotation_, again.rotation_)
+
+
+def test_rotation_drops_its_leading_directions_after_rotating():
+    x = gaussian(500, np.diag([9.0, 4, 2, 1, 0.5]))
+    whole, cut = RN(seed=3).fit(x), RN(seed=3, dropped=2).fit(x)
+    np.testing.assert_allclose(cut.transform(x), l2_rows(whole.transform(x)[:, 2:]), atol=1e-5)
+    variances = np.var((x - cut.mean_) @ cut.rotation_.T, axis=0)
+    np.testing.assert_allclose(variances, np.linalg.eigvalsh(np.cov(x.T, bias=True))[::-1][2:], rtol=1e-3)
+    again = create_projection("rn", **cut.settings()).load_state(cut.state())
+    assert np.array_equal(again.transform(x), cut.transform(x)) and again.dropped == 2
+    with pytest.raises(ValueError, match="drops 5 directions"):
+        RN(dropped=5).fit(x)
+    with pytest.raises(NotFitted, match="span 3.*more photos"):
+        RN(dropped=3).fit(x[:4])
 
 
 def test_power_law_and_truncation():
@@ -272,3 +286,44 @@ def test_pairs_that_name_no_row_are_refused():
             LW().fit(x, wrong)
     with pytest.raises(ValueError, match="no vectors"):
         LW().fit(iter([]), pairs)
+
+
+def decaying(n, d):
+    """Rows whose eigenvalues fall off as a network's do."""
+    turn = np.linalg.qr(RNG.standard_normal((d, d)))[0]
+    return (RNG.standard_normal((n, d)) * (1 + np.arange(d)) ** -0.7 @ turn + 0.3).astype(np.float32)
+
+
+def test_wide_vectors_are_whitened_without_their_covariance(monkeypatch):
+    x = decaying(600, 300)
+    exact = PCA(dim=24, shrinkage=0.1).fit(x)
+    monkeypatch.setattr("reseen.projections.subspace.WIDE", 200)
+    monkeypatch.setattr("reseen.projections.linear.moments", None)
+    for source in (x, iter(np.array_split(x, 9))):
+        wide = PCA(dim=24, shrinkage=0.1).fit(source)
+        np.testing.assert_allclose(wide.mean_, exact.mean_, atol=1e-5)
+        np.testing.assert_allclose(wide.eigenvalues_, exact.eigenvalues_[:24], rtol=2e-2)
+        ours, theirs = wide.transform(x), exact.transform(x)
+        np.testing.assert_allclose(ours @ ours.T, theirs @ theirs.T, atol=0.03)  # whatever the signs of the axes
+
+
+def test_wide_vectors_take_the_memory_of_the_axes(tmp_path):
+    n, d, dim = 700, 9000, 32
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (n, d))
+    x[:] = RNG.standard_normal((n, d)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        PCA(dim=dim, shrinkage=0.1).fit(np.load(tmp_path / "x.npy", mmap_mode="r"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * d * d / 4  # the covariance alone would take four times as much
+
+
+def test_blocks_of_wide_rows_are_short_and_small_parts_are_joined(monkeypatch):
+    monkeypatch.setattr("reseen.projections.moments.BLOCK_BYTES", 8 * 10 * 20)
+    x = RNG.standard_normal((95, 10)).astype(np.float32)
+    assert [len(block) for block in blocks(x)] == [20, 20, 20, 20, 15]
+    parts = list(blocks(iter(np.array_split(x, 19))))
+    assert [len(block) for block in parts] == [20, 20, 20, 20, 15]
+    np.testing.assert_array_equal(np.concatenate(parts), x.astype(np.float64))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reseen.search import expansion
-from reseen.search.expansion import alpha_qe, aqe, dba, instance_average, neighbours
+from reseen.search.expansion import alpha_qe, aqe, dba, instance_means, neighbours, rank_weights
 
 
 def unit(rows):
@@ -48,6 +48,7 @@ def test_average_expansion_is_the_mean_with_the_nearest(queries, database):
     [
         ("uniform", lambda s, r, k: 1),
         ("rank", lambda s, r, k: (k - r + 1) / (k + 1)),
+        ("gordo", lambda s, r, k: 1 - r / k),
         ("alpha", lambda s, r, k: max(s, 0) ** 3),
     ],
 )
@@ -79,32 +80,40 @@ def test_nothing_is_changed_in_place(queries, database):
     before = database.copy(), queries.copy()
     dba(database, 5)
     alpha_qe(queries, database, 5)
-    instance_average(database, np.arange(60) % 7)
+    instance_means(database, np.arange(60) % 7)
+    dba(database, 5, labels=np.arange(60) % 7)
     np.testing.assert_array_equal(database, before[0])
     np.testing.assert_array_equal(queries, before[1])
 
 
+def test_the_two_weightings_by_rank():
+    assert rank_weights(3).tolist() == [0.75, 0.5, 0.25]
+    assert rank_weights(4, "gordo").tolist() == [0.75, 0.5, 0.25, 0]
+    np.testing.assert_allclose(rank_weights(4, "gordo")[:3], rank_weights(3))
+
+
 def test_instances_are_averaged(database):
-    labels = np.array(["a", "b", "a"] * 20)
-    found = instance_average(database, labels)
-    for label in "ab":
-        mine = labels == label
-        np.testing.assert_allclose(found[mine], np.tile(unit(database[mine].mean(0)), (mine.sum(), 1)), atol=1e-6)
-    alone = instance_average(database, np.arange(60))
-    np.testing.assert_allclose(alone, database, atol=1e-6)
+    labels = np.array(["b", "a", "b"] * 20)
+    found = instance_means(database, labels)
+    expected = [database[labels == label].mean(0) for label in "ab"]
+    np.testing.assert_allclose(found, unit(np.stack(expected)), atol=1e-6)
+    np.testing.assert_allclose(instance_means(database, np.arange(60)), database, atol=1e-6)
 
 
-def test_rank_weighted_averaging_stays_within_the_instance(database):
+@pytest.mark.parametrize(("n", "counted"), [(None, 9), (4, 4), (20, 9)])
+def test_augmentation_by_rank_stays_within_the_instance(database, n, counted):
     labels = np.arange(60) % 6
-    found = instance_average(database, labels, "rank")
+    found = dba(database, n, "rank", labels=labels)
     for i in (0, 17):
         others = [j for j in np.flatnonzero(labels == labels[i]) if j != i]
-        expected = slow(database[i], database[others], 9, lambda s, r, k: (k - r + 1) / (k + 1))
+        expected = slow(database[i], database[others], counted, lambda s, r, k: (k - r + 1) / (k + 1))
         np.testing.assert_allclose(found[i], expected, atol=1e-6)
+    np.testing.assert_array_equal(dba(database, n, "rank", labels=np.arange(60)), database)
 
 
 def test_unknown_weights_and_labels_that_do_not_fit(database):
-    with pytest.raises(ValueError, match="uniform, rank or alpha"):
+    with pytest.raises(ValueError, match="uniform, rank, gordo or alpha"):
         dba(database, 3, "other")
-    with pytest.raises(ValueError, match="labels"):
-        instance_average(database, np.arange(3))
+    for average in (instance_means, lambda x, labels: dba(x, 3, labels=labels)):
+        with pytest.raises(ValueError, match="labels"):
+            average(database, np.arange(3))

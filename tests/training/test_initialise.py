@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from reseen.errors import TrainingError
+from reseen.heads.divergence import kl_weights
 from reseen.projections import create_projection
+from reseen.training import initialise as initialisation
 from reseen.training.datasets import class_folders, references
 from reseen.training.initialise import SHRINKAGE, initialise, pooled, start_as_whitening
 from reseen.training.losses import create_loss
@@ -85,6 +87,55 @@ def test_a_layer_started_as_whitening_equals_it():
     expected = create_projection("pca", dim=3, shrinkage=SHRINKAGE).fit(rows).transform(rows)
     got = torch.nn.functional.normalize(layer(torch.from_numpy(rows)), dim=1)
     np.testing.assert_allclose(got.detach().numpy(), expected, atol=1e-5)
+
+
+def test_remap_without_normalisation_whitens_what_its_layer_takes(tiny_for, classes):
+    network, data, reader = prepared(tiny_for, classes, {"kind": "remap", "fc": 6, "normalise": False})
+    maps = batch(network, reader, range(len(data.photos)))
+    with torch.no_grad():
+        rows = torch.cat([network.head.pool(m) for m in maps]).numpy()
+        got = torch.cat([network.head(m) for m in maps]).numpy()
+    assert np.linalg.norm(rows, axis=1).std() > 0.01
+    whitening = create_projection("pca", dim=6, shrinkage=SHRINKAGE).fit(rows)
+    np.testing.assert_allclose(got, whitening.transform(rows), atol=2e-5)
+
+
+@pytest.mark.parametrize(("most", "learned"), [(0, 32), (10, 10)])
+def test_a_layer_starts_from_as_many_photos_as_the_recipe_says(tiny_for, classes, monkeypatch, most, learned):
+    seen = []
+
+    def counted(layer, rows):
+        assert not isinstance(rows, np.ndarray), "all rows at once would grow with the photos"
+        kept = list(rows)
+        seen.append(sum(map(len, kept)))
+        start_as_whitening(layer, iter(kept))
+
+    monkeypatch.setattr("reseen.training.initialise.start_as_whitening", counted)
+    prepared(tiny_for, classes, {"kind": "gem", "fc": 4}, fit_photos=most)
+    assert seen == [learned]
+
+
+@pytest.mark.parametrize(("most", "measured"), [(0, None), (7, 7)])
+def test_kl_weights_are_measured_on_as_many_pairs_as_the_recipe_says(tiny_for, classes, monkeypatch, most, measured):
+    counts = []
+
+    def counted(matching, other):
+        counts.append(len(matching))
+        return kl_weights(matching, other)
+
+    monkeypatch.setattr("reseen.heads.remap.kl_weights", counted)
+    _, data, _ = prepared(tiny_for, classes, {"kind": "remap"}, fit_pairs=most)
+    assert counts == [measured or len(data.pairs)]
+
+
+def test_kl_weights_are_measured_a_few_pairs_at_a_time(tiny_for, classes, monkeypatch):
+    held = []
+    monkeypatch.setattr("reseen.training.initialise.PAIRS_AT_ONCE", 5)
+    original = initialisation._maps
+    monkeypatch.setattr(initialisation, "_maps", lambda *a: held.append(len(a[2])) or original(*a))
+    network, data, _ = prepared(tiny_for, classes, {"kind": "remap"})
+    assert len(held) == -(-len(data.pairs) // 5) and max(held) <= 10
+    assert len(network.head.alpha.unique()) > 10
 
 
 @pytest.mark.parametrize("kind", ["fisher", "netvlad"])

@@ -96,3 +96,16 @@ def test_out_of_memory_says_what_to_lower():
         raise torch.OutOfMemoryError("CUDA out of memory")
     with pytest.raises(RuntimeError, match="shape"), memory_advice():
         raise RuntimeError("shape mismatch")
+
+
+@pytest.mark.parametrize(
+    ("head", "spared"),
+    [({"kind": "remap", "fc": 6}, {"alpha", "fc.bias"}), ({"kind": "fisher", "k": 3}, {"logits", "log_sigmas"})],
+)
+def test_region_weights_and_the_mixtures_shape_do_not_decay(tiny_for, head, spared):
+    d = tiny_for(head=head)
+    net = Network(d.backbone, d.head, create_loss("contrastive"))
+    names = {id(p): name for name, p in net.named_parameters()}
+    groups = create_optimizer(net, TrainingSettings(weight_decay=0.01)).param_groups
+    undecayed = {names[id(p)] for g in groups if g["weight_decay"] == 0 for p in g["params"]}
+    assert undecayed == {f"head.{name}" for name in spared}

@@ -14,7 +14,7 @@ import numpy as np
 
 from reseen.collections import Collection, Row
 from reseen.errors import CollectionError
-from reseen.projections.linear import l2_rows
+from reseen.search.expansion import dba, instance_means
 from reseen.types import Rows, Vectors
 
 References = Literal["photos", "average", "ranked"]
@@ -103,11 +103,11 @@ class Gallery:
         if references == "average":
             return replace(
                 self,
-                vectors=instance_average(self.vectors, self.instance),
+                vectors=instance_means(self.vectors, self.instance),
                 instance=np.arange(len(self.names), dtype=np.int64),
                 rows=(),
             )
-        return replace(self, vectors=ranked_average(self.vectors, self.instance, k))
+        return replace(self, vectors=dba(self.vectors, k, "rank", labels=self.instance))
 
 
 def own_names(rows: Sequence[Row]) -> list[str]:
@@ -127,33 +127,6 @@ def refuse_twins(rows: Sequence[Row]) -> None:
                 f"the same photo has two labels: {other.name} is {other.label!r}, {row.name} is {row.label!r}; "
                 "correct one of them, or use --force to keep both"
             )
-
-
-def instance_average(vectors: Vectors, instance: Rows) -> Vectors:
-    """One unit vector per instance, the mean of its photos': ``(n, d)`` -> ``(I, d)`` (Section 5.4.4)."""
-    means = np.zeros((int(instance.max()) + 1, vectors.shape[1]), np.float64)
-    np.add.at(means, instance, vectors)
-    return l2_rows(means / np.bincount(instance)[:, None])
-
-
-def ranked_average(vectors: Vectors, instance: Rows | None = None, k: int = 3) -> Vectors:
-    """Each vector plus its ``k`` nearest, the r-th (from 1) weighted by ``(k - r + 1) / (k + 1)``; unit rows.
-
-    Database-side augmentation by rank (Section 5.4.3). With ``instance (n,)`` neighbours are sought among the
-    photos of the same instance only, so that no object is mixed with another.
-    """
-    result = vectors.astype(np.float64)
-    groups = [np.arange(len(vectors))]
-    if instance is not None:
-        groups = [np.flatnonzero(instance == i) for i in np.unique(instance)]
-    for group in groups:
-        own = vectors[group]
-        similar = own @ own.T
-        np.fill_diagonal(similar, -np.inf)
-        nearest = np.argsort(-similar, axis=1, kind="stable")[:, : min(k, len(group) - 1)]
-        for r in range(nearest.shape[1]):
-            result[group] += (k - r) / (k + 1) * own[nearest[:, r]]
-    return l2_rows(result)
 
 
 def couples(instance: Rows) -> Rows:

@@ -28,6 +28,7 @@ from reseen.errors import NotFitted, PhotoRejected, RecipeError
 from reseen.heads import Head
 from reseen.images import PREPROCESSING_VERSION, PhotoLike, placed
 from reseen.projections import Projection
+from reseen.projections.moments import indexable
 from reseen.types import Box, Cells, FeatureMaps, Pairs, Progress, Vectors
 
 
@@ -106,6 +107,8 @@ class Descriptor:
         """
         digest = hashlib.sha256()
         settings = {"preprocessing": PREPROCESSING_VERSION, **self.recipe.vector_settings()}
+        if self.head.rules > 1:
+            settings["rules"] = self.head.rules
         digest.update(json.dumps(settings, sort_keys=True).encode())
         for name, tensor in sorted(self.tensors().items()):
             array = np.ascontiguousarray(tensor)
@@ -424,7 +427,7 @@ class Descriptor:
     ) -> Descriptor:
         """A copy whose head (codebooks) and projection are learned from ``photos``; bad photos are left out.
 
-        Memory holds the sample of local features that the head keeps, then one vector per photo.
+        Memory holds the sample of local features that the head keeps; the photos' vectors lie in a temporary file.
 
         Args:
             photos: what to learn from.
@@ -457,18 +460,24 @@ class Descriptor:
         fitted = self.replace(head=head)
         if self.projection is None:
             return fitted
-        vectors = np.empty((seen, head.dim), np.float32)
         kept: list[int] = []
-        for item in usable(fitted.stream(photos, project=False)):
-            vectors[len(kept)] = item.vector
-            kept.append(item.index)
-        if not kept:
+
+        def rows() -> Iterator[Vectors]:
+            for item in usable(fitted.stream(photos, project=False)):
+                assert item.vector is not None
+                kept.append(item.index)
+                yield item.vector[None]
+
+        stream = rows()
+        first = next(stream, None)
+        if first is None:
             raise NotFitted("no photo could be used to learn from")
+        vectors = indexable(itertools.chain([first], stream))
         if pairs is not None:
             position = {index: row for row, index in enumerate(kept)}
             usable_pairs = [[position[a], position[b]] for a, b in pairs.tolist() if a in position and b in position]
             pairs = np.asarray(usable_pairs, np.int64).reshape(-1, 2)
-        projection = copy.deepcopy(self.projection).fit(vectors[: len(kept)], pairs)
+        projection = copy.deepcopy(self.projection).fit(vectors, pairs)
         return fitted.replace(projection=projection)
 
     def save(self, folder: str | os.PathLike[str], *, dtype: str = "float32") -> Path:
@@ -486,7 +495,10 @@ class Descriptor:
             tensors[name] = np.ascontiguousarray(value.astype(np.float16) if small else value)
         (folder / "weights.safetensors").write_bytes(save(tensors))  # save_file would hide it from other users
         recipe = replace(
-            self.recipe, learned="weights.safetensors", backbone=replace(self.recipe.backbone, weights=None)
+            self.recipe,
+            learned="weights.safetensors",
+            backbone=replace(self.recipe.backbone, weights=None),
+            rules=self.head.rules if self.head.rules > 1 else None,
         )
         settings = json.dumps(recipe.to_dict(), indent=2, ensure_ascii=False)
         (folder / "settings.json").write_text(settings + "\n", encoding="utf-8")

@@ -81,6 +81,12 @@ def assemble(
         torch.manual_seed(settings.seed)
         head = create_head(recipe.head["kind"], backbone.channels, **options)
     if parts["head"]:
+        if (recipe.rules or 1) < head.rules:
+            raise RecipeError(
+                f"{recipe.name!r} was fitted by older rules of head {recipe.head['kind']!r} ({recipe.rules or 1}, now "
+                f"{head.rules}; the changelog says what changed), and its vectors would not compare: fit it again with "
+                f"`reseen fit {recipe.name} PHOTOS --to FOLDER`, and index into a new collection"
+            )
         _restore(head, parts["head"], recipe.name)
     projection = unfitted_projection(recipe)
     if projection is not None and parts["projection"]:

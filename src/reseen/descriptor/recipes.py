@@ -31,7 +31,8 @@ class ImageSettings:
             side to that many times it (2 when not said).
         fill: what fills up the shortest side of photos beyond the aspect: ``noise``, or nothing when not said.
         crop: what a box means: ``relative``, ``tight`` or ``padded`` (the pixels are cropped), or
-            ``activations`` (the whole photo is seen, the cells inside the box are pooled).
+            ``activations`` (the whole photo is seen, the cells inside the box are pooled). With ``exact``, ``relative``
+            keeps the scale and the stretch that the box has in the resized photo; with ``shortest`` it is ``tight``.
     """
 
     longest: int | None = None
@@ -81,6 +82,9 @@ WHOLE: Mapping[str, tuple[float, float]] = {
     "sample": (1, 100_000_000),
     "grid": (1, 64),
     "places": (1, 64),
+    "directions": (1, 65536),
+    "dropped": (0, 65536),
+    "rules": (1, 1000),
 }
 """Least and largest value of a recipe's whole numbers, by name; a recipe may come from anybody."""
 RANGES: Mapping[str, tuple[float, float]] = {
@@ -152,7 +156,8 @@ class Scales:
 class Recipe:
     """Everything that makes a descriptor, but for what it has learned.
 
-    ``learned`` names a safetensors file beside the recipe; ``training`` is what ``reseen train`` reads.
+    ``learned`` names a safetensors file beside the recipe; ``training`` is what ``reseen train`` reads; ``rules`` are
+    those of the head (:attr:`Head.rules`) that a saved descriptor was fitted by, 1 when it does not say.
     """
 
     name: str
@@ -164,6 +169,7 @@ class Recipe:
     summary: str = ""
     source: str = ""
     learned: str | None = None
+    rules: int | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -190,6 +196,7 @@ class Recipe:
             raise RecipeError(f"{called}: its name is text, and [training] a table")
         for section, table in (("head", recipe.head), *(("projection", step) for step in recipe.projection)):
             _in_range(section, table)
+        _in_range("recipe", {"rules": recipe.rules})
         return recipe
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from reseen.search import expansion
 from reseen.types import Vectors
 
 QUERY_FORMS = "none, aqe:N or alpha:N[:ALPHA]"
-DATABASE_FORMS = "none, uniform:N, rank:N, alpha:N[:ALPHA], instance or instance:rank"
-INSTANCES = {"instance": "uniform", "instance:rank": "rank"}
+DATABASE_FORMS = "none, uniform:N, rank:N, gordo:N, alpha:N[:ALPHA], instance or instance:rank"
+INSTANCES = ("instance", "instance:rank")
 
 
 def expand_queries(
@@ -23,8 +23,8 @@ def expand_queries(
     Args:
         queries, database: unit rows.
         expand: ``none``, ``aqe:N`` or ``alpha:N[:ALPHA]``.
-        dba: ``none``, ``uniform:N``, ``rank:N``, ``alpha:N[:ALPHA]``; ``instance`` or ``instance:rank``, averages over
-            the photos of one label.
+        dba: ``none``, ``uniform:N``, ``rank:N``, ``gordo:N``, ``alpha:N[:ALPHA]``; ``instance``, the mean of the photos
+            of one label in the place of each, or ``instance:rank``, each with all others of its label by rank.
         labels: of the database's photos, for the instance forms.
 
     Raises:
@@ -33,9 +33,13 @@ def expand_queries(
     if dba in INSTANCES:
         if not labels:
             raise BenchmarkError(f"augmentation {dba!r} needs a benchmark whose database has labels (folders, clicide)")
-        database = expansion.instance_average(database, np.array(labels), INSTANCES[dba])  # type: ignore[arg-type]
+        names = np.array(labels)
+        if dba == "instance":
+            database = expansion.instance_means(database, names)[np.unique(names, return_inverse=True)[1]]
+        else:
+            database = expansion.dba(database, None, "rank", labels=names)
     elif dba != "none":
-        kind, n, alpha = _parsed(dba, ("uniform", "rank", "alpha"), DATABASE_FORMS)
+        kind, n, alpha = _parsed(dba, ("uniform", "rank", "gordo", "alpha"), DATABASE_FORMS)
         database = expansion.dba(database, n, kind, alpha)  # type: ignore[arg-type]
     if expand != "none":
         kind, n, alpha = _parsed(expand, ("aqe", "alpha"), QUERY_FORMS)

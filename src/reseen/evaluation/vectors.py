@@ -83,7 +83,7 @@ class VectorCache:
         """
         every = _one_each(photos, boxes)
         crop = crop or descriptor.recipe.images.crop
-        keys, rejected = self._keys(photos, every, crop)
+        keys, rejected = self._keys(photos, every, _meaning(descriptor, crop))
         raw = unprojected(descriptor)
         refused = self._extract_new([raw], photos, every, keys, rejected, crop, progress)
         shelf = self._shelf(raw)
@@ -115,11 +115,12 @@ class VectorCache:
         are left for :meth:`encode` to report. The arguments are its own.
         """
         every = _one_each(photos, boxes)
-        by_rule: dict[str, list[Descriptor]] = {}
+        by_rule: dict[tuple[str, str], list[Descriptor]] = {}
         for descriptor in descriptors:
-            by_rule.setdefault(crop or descriptor.recipe.images.crop, []).append(descriptor)
-        for rule, alike in by_rule.items():
-            keys, rejected = self._keys(photos, every, rule)
+            rule = crop or descriptor.recipe.images.crop
+            by_rule.setdefault((rule, _meaning(descriptor, rule)), []).append(descriptor)
+        for (rule, meaning), alike in by_rule.items():
+            keys, rejected = self._keys(photos, every, meaning)
             for raws in sharing(alike):
                 self._extract_new(raws, photos, every, keys, rejected, rule, progress)
 
@@ -167,6 +168,12 @@ class VectorCache:
         return _extract(
             [raw for raw, _ in lacking], [s for _, s in lacking], chosen, their, keys[places], crop, progress
         )
+
+
+def _meaning(descriptor: Descriptor, crop: str) -> str:
+    """What a box means, for keys: under an exact size ``relative`` and ``padded`` once were ``tight``."""
+    scaled = descriptor.recipe.images.exact is not None and crop in ("relative", "padded")
+    return f"{crop} to the resized photo" if scaled else crop
 
 
 def _key(digest: bytes, box: Box | None, crop: str) -> bytes:

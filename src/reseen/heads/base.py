@@ -27,8 +27,8 @@ class Material(Protocol):
 
     def pairs(
         self, look: Callable[[Sequence[Tensor]], Sequence[T] | None]
-    ) -> tuple[list[tuple[T, T]], list[tuple[T, T]]]:
-        """What ``look`` sees in photos that match, two by two, and in about as many that do not.
+    ) -> Iterable[tuple[list[tuple[T, T]], list[tuple[T, T]]]]:
+        """What ``look`` sees in photos that match, two by two, and in about as many that do not; some pairs at a time.
 
         ``look`` is called with the maps ``[(B, C_l, H_l, W_l)]`` of B photos and gives one value for each, or None to
         leave them out.
@@ -44,7 +44,7 @@ class Head(nn.Module):
 
     Subclasses set ``kind`` and implement :meth:`pool`, and :meth:`raw_dim_of` unless their vectors have as many
     dimensions as there are channels; their own settings are keyword arguments of ``__init__`` kept in
-    ``self.options``.
+    ``self.options``. ``normalise`` tells whether pooled vectors are made unit length before ``fc``.
     """
 
     kind: ClassVar[str] = ""
@@ -52,6 +52,8 @@ class Head(nn.Module):
     """How many layers it reads; None for any number."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """What it needs beside photos: ``labels`` where it is trained on the instances of a collection."""
+    undecayed: ClassVar[frozenset[str]] = frozenset()
+    """Names of its parameters that training's weight decay leaves alone, beside vectors and scalars."""
     photo_task: Callable[[NDArray[np.uint8]], Any] | None = None
     """Optional work on the pixels ``uint8 (H, W, 3)`` that the network will see, done in the decoding
     threads (SIFT keypoints, say); its results reach :meth:`valid_from`."""
@@ -62,6 +64,7 @@ class Head(nn.Module):
         if self.layers == 1 and len(self.channels) != 1:
             raise RecipeError(f"head {self.kind!r} reads one layer, not {len(self.channels)}")
         self.options: dict[str, Any] = {**options, **({"fc": fc} if fc else {})}
+        self.normalise = True
         self.fc: nn.Linear | None = None
         self._fc_dim = fc
 
@@ -101,6 +104,11 @@ class Head(nn.Module):
         return self._fc_dim or self.raw_dim
 
     @property
+    def rules(self) -> int:
+        """Grows when the same settings and learned values begin to mean other vectors; part of the fingerprint."""
+        return 1
+
+    @property
     def fitted(self) -> bool:
         """False while the head still has to learn a codebook with :meth:`fit`."""
         return True
@@ -114,8 +122,10 @@ class Head(nn.Module):
 
     def forward(self, maps: Sequence[Tensor], valid: Tensor | None = None) -> Tensor:
         """Maps of each layer -> L2-normalised vectors ``(B, dim)`` float32."""
-        v = l2(self.pool(maps, valid).float())
-        return l2(self.fc(v)) if self.fc is not None else v
+        v = self.pool(maps, valid).float()
+        if self.fc is None:
+            return l2(v)
+        return l2(self.fc(l2(v) if self.normalise else v))
 
     def valid_from(self, tasks: Sequence[Any], grid: tuple[int, int], size: tuple[int, int]) -> Tensor | None:
         """Results of :attr:`photo_task` for B photos -> mask ``(B, h, w)`` bool, or None for all cells.

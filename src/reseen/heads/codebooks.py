@@ -11,6 +11,9 @@ from torch import Tensor
 from reseen.errors import NotFitted
 from reseen.heads.base import EPS
 
+RUNS = 5
+"""Runs of k-means, of which the best is kept (published code of selective features)."""
+
 
 def local_features(maps: Tensor) -> Tensor:
     """Maps ``(B, C, H, W)`` -> their cells ``(B, H W, C)``, row by row, in float32 (float64 stays)."""
@@ -57,12 +60,18 @@ def sample_features(stream: Iterable[tuple[Sequence[Tensor], Tensor | None]], co
 
 
 def kmeans(x: Tensor, k: int, seed: int) -> Tensor:
-    """Centroids ``(k, d)`` float32 of rows ``(n, d)``; NotFitted when there are fewer rows than centroids."""
+    """Centroids ``(k, d)`` float32 of all rows ``(n, d)``, the best of :data:`RUNS` runs.
+
+    NotFitted when there are fewer rows than centroids.
+    """
     import faiss
 
     if len(x) < k:
         raise NotFitted(f"{k} centroids need as many local features, there are {len(x)}; add photos")
-    model = faiss.Kmeans(x.shape[1], k, niter=25, seed=seed, min_points_per_centroid=1)
+    every = -(-len(x) // k)  # FAISS takes a sample of 256 rows a centroid unless it is told
+    model = faiss.Kmeans(
+        x.shape[1], k, niter=25, nredo=RUNS, seed=seed, min_points_per_centroid=1, max_points_per_centroid=every
+    )
     model.train(np.ascontiguousarray(x.cpu().numpy(), dtype=np.float32))
     return torch.from_numpy(np.array(model.centroids, dtype=np.float32))
 

@@ -72,6 +72,7 @@ class Fisher(Head):
     """
 
     kind = "fisher"
+    undecayed = frozenset({"logits", "log_sigmas"})
     learned: Tensor
 
     @classmethod

@@ -69,10 +69,12 @@ class REMAP(Head):
         weighting: what alpha starts from when it is trained: ``kl`` (measured on pairs) or ``ones``.
         train_alpha: whether training moves alpha; it stays non-negative.
         signed: ``clamp`` sets a signed layer's negatives to 0.
+        normalise: whether the concatenation is made unit length before ``fc``; Section III-C passes it on as it is.
         fc: the fully connected layer, which starts as PCA whitening.
     """
 
     kind = "remap"
+    undecayed = frozenset({"alpha"})
     layers = None
 
     def __init__(
@@ -83,12 +85,16 @@ class REMAP(Head):
         weighting: Weighting = "kl",
         train_alpha: bool = True,
         signed: Signed = "clamp",
+        normalise: bool = True,
         fc: int | None = None,
     ) -> None:
-        super().__init__(channels, fc=fc, levels=levels, weighting=weighting, train_alpha=train_alpha, signed=signed)
+        super().__init__(
+            channels, fc=fc, levels=levels, weighting=weighting, train_alpha=train_alpha, signed=signed,
+            normalise=normalise,
+        )  # fmt: skip
         if weighting not in ("kl", "ones"):
             raise RecipeError(f"weighting {weighting!r} is not one of kl, ones")
-        self.levels, self.weighting, self.signed = levels, weighting, signed
+        self.levels, self.weighting, self.signed, self.normalise = levels, weighting, signed, normalise
         count = levels * (levels + 1) * (levels + 2) // 3
         self.alpha = nn.Parameter(torch.ones(len(self.channels), count), requires_grad=train_alpha)
         self._add_fc()
@@ -117,19 +123,19 @@ class REMAP(Head):
         """
         if self.weighting != "kl":
             return
-        matching, other = material.pairs(self._comparable)
-        if not matching or not other:
+        matching: list[list[NDArray[np.float32]]] = [[] for _ in self.channels]
+        other: list[list[NDArray[np.float32]]] = [[] for _ in self.channels]
+        for alike, unlike in material.pairs(self._comparable):
+            for distances, pairs in ((matching, alike), (other, unlike)):
+                for layer, rows in enumerate(distances):
+                    rows += [np.linalg.norm(a[layer] - b[layer], axis=1) for a, b in pairs]
+        if not matching[0] or not other[0]:
             raise TrainingError(
                 "no pairs to measure REMAP's KL weights on; their photos need an aspect of 5:4 to 1.8 "
                 'at the size of [training.views], or set weighting = "ones"'
             )
 
-        def distances(pairs: Sequence[tuple[Regions, Regions]], layer: int) -> NDArray[np.float32]:
-            return np.stack([np.linalg.norm(a[layer] - b[layer], axis=1) for a, b in pairs])
-
-        self.set_alpha(
-            np.stack([kl_weights(distances(matching, i), distances(other, i)) for i in range(len(self.channels))])
-        )
+        self.set_alpha(np.stack([kl_weights(np.stack(m), np.stack(o)) for m, o in zip(matching, other, strict=True)]))
 
     def _comparable(self, maps: Sequence[Tensor]) -> list[Regions] | None:
         """Region vectors of each layer of each photo; None for another grid (aspect above 1.8, or square)."""

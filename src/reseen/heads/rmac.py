@@ -43,14 +43,14 @@ def rmac(
     whole: bool = True,
     signed: Signed = "clamp",
 ) -> Tensor:
-    """Sum of the L2-normalised region maxima: ``(B, C, H, W)`` -> ``(B, C)`` (siaMAC, Section 3.2)."""
+    """Sum of the L2-normalised region maxima: ``(B, C, H, W)`` -> ``(B, C)`` (siaMAC, Section 5.3)."""
     return rmac_regions(maps, levels, valid, whole=whole, signed=signed).sum(1)
 
 
 class RMAC(Head):
     """R-MAC; with ``local`` each region passes a shift and a matrix to ``local`` dimensions before the sum.
 
-    :meth:`fit` makes that layer the PCA whitening of region vectors (siaMAC, Section 5.2). It is trainable (the deep
+    :meth:`fit` makes that layer the PCA whitening of region vectors (REMAP, Section II-B). It is trainable (the deep
     image retrieval baseline of REMAP and of the museum paper).
     """
 
@@ -90,7 +90,7 @@ class RMAC(Head):
         return self.local is None or bool(self.learned)
 
     def fit(self, maps: Iterable[tuple[Sequence[Tensor], Tensor | None]], *, seed: int = 0) -> RMAC:
-        """Make ``local`` the PCA whitening of all region vectors, taken block by block (siaMAC, Section 5.2).
+        """Make ``local`` the PCA whitening of all region vectors, taken block by block (REMAP, Section II-B).
 
         Raises:
             NotFitted: there are no maps.

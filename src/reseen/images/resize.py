@@ -119,7 +119,8 @@ def prepare(
         rule: of the whole photo, or of the crop.
         box: in pixels of the full upright photo.
         crop: with a box, one of the published rules: ``relative`` (crop, then the longest side limited to
-            the rule's side times max(crop) / max(photo): the object keeps the scale it has in the photo),
+            the rule's side times max(crop) / max(photo): the object keeps the scale it has in the photo, and, under an
+            exact rule, its stretch too; a rule for the shortest side brings every crop to that side, as ``tight``),
             ``tight`` (crop, then the rule as for a photo), ``padded`` (the box first enlarged on every side
             by half of ``receptive_field``, in pixels of the resized photo, then as ``relative``).
         factor: multiplies the sides of the result (multi-scale).
@@ -132,16 +133,22 @@ def prepare(
         return _filled(resize_to(photo.pixels, *rule.target(width, height, factor)), rule, factor)
     x0, y0, x1, y1 = check_box(box, photo.size, photo.name)
     if crop == "padded":
-        margin = receptive_field / 2 * max(width, height) / max(rule.target(width, height))
-        x0, y0, x1, y1 = check_box((x0 - margin, y0 - margin, x1 + margin, y1 + margin), photo.size)
+        across, down = rule.target(width, height)
+        x = y = receptive_field / 2 * max(width, height) / max(across, down)
+        if isinstance(rule, Exact):
+            x, y = receptive_field / 2 * width / across, receptive_field / 2 * height / down
+        x0, y0, x1, y1 = check_box((x0 - x, y0 - y, x1 + x, y1 + y), photo.size)
     cut_width, cut_height = x1 - x0, y1 - y0
-    if crop == "tight" or not isinstance(rule, Longest):
+    if crop not in ("relative", "tight", "padded"):
+        raise ValueError(f"crop rule {crop!r} is not relative, tight or padded")
+    if crop == "tight" or isinstance(rule, Shortest):
         target = rule.target(cut_width, cut_height, factor)
-    elif crop in ("relative", "padded"):
+    elif isinstance(rule, Exact):
+        whole = rule.target(width, height, factor)
+        target = max(1, round(whole[0] * cut_width / width)), max(1, round(whole[1] * cut_height / height))
+    else:
         share = max(cut_width, cut_height) / max(width, height)
         target = Longest(max(1, round(rule.side * share))).target(cut_width, cut_height, factor)
-    else:
-        raise ValueError(f"crop rule {crop!r} is not relative, tight or padded")
     sx, sy = photo.scale
     left, top = math.floor(x0 * sx), math.floor(y0 * sy)
     right, bottom = max(left + 1, math.ceil(x1 * sx)), max(top + 1, math.ceil(y1 * sy))

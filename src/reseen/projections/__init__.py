@@ -2,6 +2,7 @@
 
 from reseen.projections.base import Projection, create_projection, register
 from reseen.projections.linear import LDA, LW, PCA, l2_rows
+from reseen.projections.pq import ProductQuantizer
 from reseen.projections.shaping import RN, Chain, Power, Truncate
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "RN",
     "Chain",
     "Power",
+    "ProductQuantizer",
     "Projection",
     "Truncate",
     "create_projection",

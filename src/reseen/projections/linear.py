@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterable
 from typing import Any, Literal, Self
@@ -11,8 +12,19 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from reseen.errors import NotFitted
+from reseen.projections import subspace
 from reseen.projections.base import Projection
-from reseen.projections.moments import Float64, blocks, chosen, class_scatter, indexable, moments, pair_scatter, shrink
+from reseen.projections.moments import (
+    Float64,
+    blocks,
+    chosen,
+    class_scatter,
+    indexable,
+    moments,
+    pair_scatter,
+    shrink,
+    shrunk_values,
+)
 from reseen.types import Pairs, Vectors
 
 log = logging.getLogger(__name__)
@@ -113,7 +125,8 @@ class PCA(_Linear):
         power: 1 whitens in full, 0.5 is half power, 0 is plain PCA.
         shrinkage: 0..1, draws the eigenvalues towards their mean (needed with fewer rows than dimensions).
 
-    siaMAC, Section 4.2 (Jegou and Chum, 2012). Learned from a stream of blocks in flat memory.
+    siaMAC, Section 3.3 (Jegou and Chum, 2012). Learned from a stream of blocks in flat memory; above
+    :data:`~reseen.projections.subspace.WIDE` dimensions the ``dim`` leading axes are found without the covariance.
     """
 
     kind = "pca"
@@ -129,14 +142,32 @@ class PCA(_Linear):
 
     def fit(self, X: Vectors | Iterable[Vectors], pairs: Pairs | None = None) -> Self:
         """See :meth:`Projection.fit`; pairs are not used."""
-        found = moments(X)
-        dim = self._dimensions(len(found.mean))
-        if found.count <= dim:
-            log.warning("PCA to %d dimensions from %d vectors: the last ones are noise", dim, found.count)
-        values, rows = principal(shrink(found.covariance, self.shrinkage))
+        width, X = _peeked(X)
+        dim = self._dimensions(width)
+        if width > subspace.WIDE and dim < width:
+            wide = subspace.leading(indexable(X), dim)
+            count, mean, rows = wide.count, wide.mean, _signed(wide.axes)
+            values = shrunk_values(wide.values, self.shrinkage, wide.variance / width)
+        else:
+            found = moments(X)
+            count, mean = found.count, found.mean
+            values, rows = principal(shrink(found.covariance, self.shrinkage))
+        if count <= dim:
+            log.warning("PCA to %d dimensions from %d vectors: the last ones are noise", dim, count)
         floor = max(values[0], 1e-20) * 1e-9
         self.eigenvalues_ = values.astype(np.float32)
-        return self._keep(found.mean, rows * np.maximum(values, floor)[:, None] ** (-self.power / 2))
+        return self._keep(mean, rows * np.maximum(values, floor)[:, None] ** (-self.power / 2))
+
+
+def _peeked(X: Vectors | Iterable[Vectors]) -> tuple[int, Vectors | Iterable[Vectors]]:
+    """The width of the rows, and the same rows; ValueError for a stream without any."""
+    if isinstance(X, np.ndarray):
+        return indexable(X).shape[1], X
+    stream = iter(X)
+    first = next(stream, None)
+    if first is None:
+        raise ValueError("there are no vectors to learn from")
+    return first.shape[-1], itertools.chain([first], stream)
 
 
 def _matching(X: Vectors, pairs: Pairs | None, kind: str) -> Pairs:
@@ -166,7 +197,7 @@ def _cholesky(scatter: Float64, kind: str) -> Float64:
 
 
 class LW(_Linear):
-    """Learned whitening from matching pairs (siaMAC, Section 4.2, after Mikolajczyk and Matas).
+    """Learned whitening from matching pairs (siaMAC, Section 3.3, after Mikolajczyk and Matas).
 
     Args:
         dim: dimensions kept; all when None.
@@ -216,7 +247,7 @@ class LW(_Linear):
 
 
 class LDA(_Linear):
-    """Linear discriminant analysis on classes, then whitening (SIAM-FV, Section 3).
+    """Linear discriminant analysis on classes, then whitening (SIAM-FV, Sections 4.1 and 4.3).
 
     Classes are the connected groups of the matching pairs; photos without a match take no part. The within-class
     scatter is whitened, the directions of largest between-class scatter are kept, and the total scatter along them is

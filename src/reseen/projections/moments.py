@@ -13,6 +13,9 @@ from reseen.types import Pairs, Rows, Vectors
 
 Float64 = NDArray[np.float64]
 BLOCK = 8192
+"""Rows of a block at most."""
+BLOCK_BYTES = 32 << 20
+"""Bytes of a block in float64 at most, for wide rows."""
 
 
 @dataclass
@@ -24,20 +27,35 @@ class Moments:
     covariance: Float64
 
 
+def block_rows(width: int) -> int:
+    """Rows of a block of ``width`` dimensions."""
+    return max(1, min(BLOCK, BLOCK_BYTES // (8 * width)))
+
+
 def blocks(X: Vectors | Iterable[Vectors]) -> Iterator[Float64]:
-    """Rows in float64 blocks of bounded size; ValueError for NaN, for another rank or another width."""
+    """Rows in float64 blocks of bounded size, small parts of a stream joined.
+
+    ValueError for NaN, for another rank or another width.
+    """
     width = None
+    held: list[Float64] = []
     for part in [X] if isinstance(X, np.ndarray) else X:
         if part.ndim != 2:
             raise ValueError(f"vectors must be (n, d), not {part.shape}")
         if width is not None and part.shape[1] != width:
             raise ValueError(f"vectors of {part.shape[1]} dimensions among those of {width}")
         width = part.shape[1]
-        for start in range(0, len(part), BLOCK):
-            block = part[start : start + BLOCK].astype(np.float64)
+        step = block_rows(width)
+        for start in range(0, len(part), step):
+            block = part[start : start + step].astype(np.float64)
             if not np.isfinite(block).all():
                 raise ValueError("vectors hold NaN or infinite values")
-            yield block
+            held.append(block)
+            if sum(map(len, held)) >= step:
+                yield np.concatenate(held) if len(held) > 1 else block
+                held = []
+    if held:
+        yield np.concatenate(held)
 
 
 def moments(X: Vectors | Iterable[Vectors]) -> Moments:
@@ -79,15 +97,17 @@ def indexable(X: Vectors | Iterable[Vectors]) -> Vectors:
 
 def chosen(X: Vectors, rows: Rows) -> Iterator[Vectors]:
     """``X[rows]``, block by block."""
-    for start in range(0, len(rows), BLOCK):
-        yield X[rows[start : start + BLOCK]]
+    step = block_rows(X.shape[1])
+    for start in range(0, len(rows), step):
+        yield X[rows[start : start + step]]
 
 
 def pair_scatter(X: Vectors, pairs: Pairs) -> Float64:
     """``(d, d)`` mean of ``(a - b)(a - b)^T`` over the pairs ``(m, 2)`` of rows of ``X``."""
     scatter = np.zeros((X.shape[1], X.shape[1]))
-    for start in range(0, len(pairs), BLOCK):
-        part = pairs[start : start + BLOCK]
+    step = block_rows(X.shape[1])
+    for start in range(0, len(pairs), step):
+        part = pairs[start : start + step]
         difference = X[part[:, 0]].astype(np.float64) - X[part[:, 1]]
         scatter += difference.T @ difference
     return scatter / len(pairs)
@@ -117,8 +137,18 @@ def class_scatter(X: Vectors, rows: Rows, classes: Rows) -> Float64:
 
 def shrink(covariance: Float64, amount: float) -> Float64:
     """``(1 - amount) C + amount * mean variance * I``: eigenvalues drawn towards their mean."""
-    if not 0 <= amount <= 1:
-        raise ValueError(f"shrinkage {amount} is not in 0..1")
+    _check_shrinkage(amount)
     d = len(covariance)
     shrunk: Float64 = (1 - amount) * covariance + amount * np.trace(covariance) / d * np.eye(d)
     return shrunk
+
+
+def shrunk_values(values: Float64, amount: float, mean_variance: float) -> Float64:
+    """What :func:`shrink` makes of some eigenvalues of a covariance whose mean variance is known."""
+    _check_shrinkage(amount)
+    return (1 - amount) * values + amount * mean_variance
+
+
+def _check_shrinkage(amount: float) -> None:
+    if not 0 <= amount <= 1:
+        raise ValueError(f"shrinkage {amount} is not in 0..1")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from reseen.errors import NotFitted
 from reseen.projections.base import Dim, Projection, create_projection
 from reseen.projections.linear import l2_rows, leading_axes
-from reseen.projections.moments import BLOCK, indexable
+from reseen.projections.moments import block_rows, indexable
 from reseen.types import Pairs, Vectors
 
 
@@ -37,7 +37,7 @@ class _Fixed(Projection):
 
 
 class Power(_Fixed):
-    """Power law ``sign(x) |x|^exponent``, then L2 (selective features, Section 3.4)."""
+    """Power law ``sign(x) |x|^exponent``, then L2 (selective features, Section 4.4)."""
 
     kind = "power"
 
@@ -73,12 +73,14 @@ class Truncate(_Fixed):
 
 
 class RN(Projection):
-    """Rotation-normalisation (selective features, Section 3.4): rotate to the principal axes, without whitening.
+    """Rotation-normalisation (selective features, Section 4.4): rotate to the principal axes, without whitening.
 
     Args:
         directions: leading principal directions that are learned; the basis is completed to an orthonormal one
             (the published code takes 1024).
         seed: of the completion.
+        dropped: leading directions that are left out of what comes out (selective features, Table 2: 128 after T-emb,
+            d (d + 1) after F-FAemb).
 
     A ``power`` that follows it is the order of the published code (default of the recipes); a ``power``
     before a whitening ``pca`` is the order of the paper's Section 4.4.
@@ -86,25 +88,40 @@ class RN(Projection):
 
     kind = "rn"
 
-    def __init__(self, directions: int = 1024, seed: int = 0) -> None:
-        self.directions, self.seed = directions, seed
+    def __init__(self, directions: int = 1024, seed: int = 0, dropped: int = 0) -> None:
+        self.directions, self.seed, self.dropped = directions, seed, dropped
         self.mean_: Vectors | None = None
         self.rotation_: Vectors | None = None
 
+    def dim_out(self, dim_in: Dim) -> int | Dim:
+        """See :meth:`Projection.dim_out`."""
+        return dim_in if dim_in is None else dim_in - self.dropped
+
     def settings(self) -> dict[str, Any]:
         """See :meth:`Projection.settings`."""
-        return {"directions": self.directions, "seed": self.seed}
+        return {"directions": self.directions, "seed": self.seed, "dropped": self.dropped}
 
     def fit(self, X: Vectors | Iterable[Vectors], pairs: Pairs | None = None) -> Self:
-        """See :meth:`Projection.fit`; fewer rows than directions leave a seeded completion."""
+        """See :meth:`Projection.fit`; fewer rows than directions leave a seeded completion.
+
+        Raises:
+            NotFitted: the rows span no direction beyond those that are dropped.
+        """
         mean, leading = leading_axes(X, self.directions)
         d = len(mean)
+        if not 0 <= self.dropped < d:
+            raise ValueError(f"rn drops {self.dropped} directions, but the vectors have {d} dimensions")
+        if self.dropped >= len(leading):
+            raise NotFitted(
+                f"rn drops {self.dropped} leading directions and these vectors span {len(leading)}: nothing would be "
+                "left; learn from more photos"
+            )
         basis = leading
         if len(leading) < d:
             noise = np.random.default_rng(self.seed).standard_normal((d, d - len(leading)))
             q, _ = np.linalg.qr(np.concatenate([leading.T, noise], axis=1))
             basis = np.concatenate([leading, q[:, len(leading) :].T])
-        self.mean_, self.rotation_ = mean.astype(np.float32), basis.astype(np.float32)
+        self.mean_, self.rotation_ = mean.astype(np.float32), basis[self.dropped :].astype(np.float32)
         return self
 
     def transform(self, X: Vectors) -> Vectors:
@@ -120,7 +137,7 @@ class RN(Projection):
         return self.rotation_, -(self.rotation_ @ self.mean_)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """``mean (d,)`` and ``rotation (d, d)``; empty before :meth:`fit`."""
+        """``mean (d,)`` and ``rotation (d - dropped, d)``; empty before :meth:`fit`."""
         if self.mean_ is None or self.rotation_ is None:
             return {}
         return {"mean": self.mean_, "rotation": self.rotation_}
@@ -173,8 +190,9 @@ class Chain(Projection):
 
     def _passed(self, rows: Vectors, count: int) -> Iterator[Vectors]:
         """What the first ``count`` steps make of the rows, block by block."""
-        for start in range(0, len(rows), BLOCK):
-            block = rows[start : start + BLOCK]
+        size = block_rows(rows.shape[1])
+        for start in range(0, len(rows), size):
+            block = rows[start : start + size]
             for step in self.steps[:count]:
                 block = step.transform(block)
             yield block

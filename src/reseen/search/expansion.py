@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from reseen.types import Rows, Vectors
 
-Weights = Literal["uniform", "rank", "alpha"]
+Weights = Literal["uniform", "rank", "gordo", "alpha"]
 
 BLOCK_BYTES = 64 << 20
 """Bytes of similarities held at once."""
@@ -56,23 +56,32 @@ def neighbours(queries: Vectors, database: Vectors, n: int, *, skip: Rows | None
     return rows, scores
 
 
+def rank_weights(k: int, form: Literal["rank", "gordo"] = "rank") -> Vectors:
+    """Weights ``(k,)`` of k neighbours by their rank r = 1..k, nearest first; the vector itself weighs 1.
+
+    ``rank`` is ``(k - r + 1) / (k + 1)``: every neighbour counts, the k-th least (instance search with FCNs, Section
+    5.4.3, which gives the order only). ``gordo`` is ``1 - r / k``, as Gordo et al., 2017, print it: the k-th weighs 0.
+    """
+    r = np.arange(1, k + 1, dtype=np.float32)
+    return np.asarray((k - r + 1) / (k + 1) if form == "rank" else 1 - r / k, np.float32)
+
+
 def weights_of(scores: Vectors, kind: Weights, alpha: float = 3.0) -> Vectors:
     """Weights ``(q, n)`` of neighbours, nearest first.
 
     Args:
         scores: similarities ``(q, n)``.
-        kind: ``uniform`` 1; ``rank`` ``(k - r + 1) / (k + 1)`` for the r-th (from 1) of k neighbours; ``alpha`` the
-            similarity, clipped at 0, to the power ``alpha`` (0 gives ``uniform``).
+        kind: ``uniform`` 1; ``rank`` and ``gordo`` as :func:`rank_weights`; ``alpha`` the similarity, clipped at 0, to
+            the power ``alpha`` (0 gives ``uniform``).
         alpha: of ``alpha``.
     """
-    count = scores.shape[1]
     if kind == "uniform" or (kind == "alpha" and alpha == 0):
         return np.ones_like(scores)
-    if kind == "rank":
-        return np.broadcast_to((count - np.arange(count, dtype=np.float32)) / (count + 1), scores.shape)
+    if kind == "rank" or kind == "gordo":
+        return np.broadcast_to(rank_weights(scores.shape[1], kind), scores.shape)
     if kind == "alpha":
         return np.maximum(scores, 0) ** np.float32(alpha)
-    raise ValueError(f"weights {kind!r} are not uniform, rank or alpha")
+    raise ValueError(f"weights {kind!r} are not uniform, rank, gordo or alpha")
 
 
 def aqe(queries: Vectors, database: Vectors, n: int = 10) -> Vectors:
@@ -95,48 +104,54 @@ def alpha_qe(queries: Vectors, database: Vectors, n: int = 10, alpha: float = 3.
     return _pulled(queries, database, rows, weights_of(scores, "alpha", alpha))
 
 
-def dba(database: Vectors, n: int = 10, kind: Weights = "alpha", alpha: float = 3.0) -> Vectors:
+def dba(
+    database: Vectors,
+    n: int | None = 10,
+    kind: Weights = "alpha",
+    alpha: float = 3.0,
+    labels: NDArray[np.generic] | None = None,
+) -> Vectors:
     """Database augmentation: every vector plus its weighted n nearest others, itself at weight 1, then l2.
 
     Args:
         database: ``(m, d)`` unit rows.
-        n: neighbours, the vector itself not counted.
+        n: neighbours, the vector itself not counted; all others when None.
         kind, alpha: of the weights, see :func:`weights_of`.
+        labels: ``(m,)``; neighbours are sought among the vectors of the same label only, so that no thing is mixed with
+            another. Where a label has fewer than ``n`` others the weights are those of so many.
 
-    Arandjelovic and Zisserman, 2012; rank weights as in Gordo et al., 2017.
+    Arandjelovic and Zisserman, 2012; instance search with FCNs, Section 5.4.3.
     """
-    if n < 1 or len(database) < 2:
+    if n is not None and n < 1:
         return database
-    rows, scores = neighbours(database, database, n, skip=np.arange(len(database)))
+    if labels is not None:
+        moved = np.array(database, np.float32)
+        for group in _groups(database, labels):
+            moved[group] = dba(np.asarray(database[group]), n, kind, alpha)
+        return moved
+    if len(database) < 2:
+        return database
+    rows, scores = neighbours(database, database, n or len(database) - 1, skip=np.arange(len(database)))
     return _pulled(database, database, rows, weights_of(scores, kind, alpha))
 
 
-def instance_average(
-    vectors: Vectors, labels: NDArray[np.generic], kind: Literal["uniform", "rank"] = "uniform"
-) -> Vectors:
-    """Every vector moved towards the others of its instance, then l2.
+def instance_means(vectors: Vectors, labels: NDArray[np.generic]) -> Vectors:
+    """One unit row per label, sorted: the mean of its vectors (instance search with FCNs, Section 5.4.4).
 
     Args:
         vectors: ``(m, d)`` unit rows.
         labels: ``(m,)``; vectors of one label show one instance.
-        kind: ``uniform`` replaces all vectors of an instance with their mean; ``rank`` adds the others to each vector,
-            the r-th nearest of k with weight ``(k - r + 1) / (k + 1)``.
     """
+    return _unit(np.stack([vectors[group].mean(0, dtype=np.float64) for group in _groups(vectors, labels)]))
+
+
+def _groups(vectors: Vectors, labels: NDArray[np.generic]) -> list[Rows]:
+    """Rows of each label, labels sorted; ValueError when there are not as many labels as vectors."""
     if len(vectors) != len(labels):
         raise ValueError(f"{len(vectors)} vectors but {len(labels)} labels")
-    moved = np.array(vectors, np.float32)
     order = np.argsort(labels, kind="stable")
     _, first = np.unique(labels[order], return_index=True)
-    for group in np.split(order, first[1:]):
-        if len(group) < 2:
-            continue
-        mine = np.asarray(vectors[group])
-        if kind == "uniform":
-            moved[group] = mine.mean(0)
-        else:
-            rows, scores = neighbours(mine, mine, len(group) - 1, skip=np.arange(len(group)))
-            moved[group] = _pulled(mine, mine, rows, weights_of(scores, "rank"))
-    return _unit(moved)
+    return np.split(order, first[1:])
 
 
 def _pulled(vectors: Vectors, database: Vectors, rows: Rows, weights: Vectors) -> Vectors:

@@ -61,13 +61,14 @@ class Network(nn.Module):
 
 
 def parameter_groups(network: Network, settings: TrainingSettings) -> list[dict[str, Any]]:
-    """Parameters by learning rate and decay: vectors and scalars of the head (alpha, p, biases) do not decay."""
+    """Parameters by learning rate and decay: the head's vectors, scalars and :attr:`Head.undecayed` do not decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
         rate = settings.lr * (1.0 if name.startswith("backbone.") else settings.lr_head)
-        decays = name.startswith("backbone.") or parameter.dim() > 1
+        spared = name.removeprefix("head.") in network.head.undecayed
+        decays = name.startswith("backbone.") or (parameter.dim() > 1 and not spared)
         key = (rate, settings.weight_decay if decays else 0.0)
         groups.setdefault(key, []).append(parameter)
     return [{"params": members, "lr": rate, "weight_decay": decay} for (rate, decay), members in groups.items()]

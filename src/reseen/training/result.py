@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import io
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -17,6 +17,7 @@ from reseen.descriptor import Descriptor
 from reseen.training.datasets import TrainingSet
 from reseen.training.settings import TrainingSettings
 from reseen.training.views import View, ViewReader
+from reseen.types import Pairs
 
 
 def with_weights(descriptor: Descriptor, tensors: Mapping[str, Tensor]) -> Descriptor:
@@ -39,23 +40,24 @@ def averaged(start: Mapping[str, Tensor], best: Mapping[str, Tensor], share: flo
 def learn_projection(
     trained: Descriptor, data: TrainingSet, settings: TrainingSettings, rejected: Mapping[int, str]
 ) -> Descriptor:
-    """The descriptor with its projection learned on training pairs, ``fit_photos`` photos at most.
+    """The descriptor with its projection learned on ``fit_pairs`` training pairs.
 
-    Virtual photos are made as large as the descriptor sees photos.
+    Virtual photos are made as large as the descriptor sees photos, and lie in a temporary folder meanwhile.
     """
     width, height = settings.views.virtual
     factor = trained.recipe.images.rule.longest_side / max(width, height)
     views = replace(settings.views, virtual=(round(width * factor), round(height * factor)))
     reader = ViewReader(data, views, trained.recipe.images.rule, seed=settings.seed)
     reader.rejected = dict(rejected)
-    photos, pairs = _photos_of_pairs(data, reader, max(1, settings.fit_photos // 2), settings.seed)
-    return trained.fit(photos, pairs, seed=settings.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        photos, pairs = _photos_of_pairs(data, reader, settings.fit_pairs or None, settings.seed, Path(folder))
+        return trained.fit(photos, pairs, seed=settings.seed)
 
 
 def _photos_of_pairs(
-    data: TrainingSet, reader: ViewReader, most: int, seed: int
-) -> tuple[list[Any], NDArray[np.int64]]:
-    """Photos of at most ``most`` training pairs (paths, or virtual ones' pixels), and the pairs as rows of them."""
+    data: TrainingSet, reader: ViewReader, most: int | None, seed: int, folder: Path
+) -> tuple[list[Any], Pairs]:
+    """Photos of at most ``most`` training pairs, virtual ones written to ``folder``, and the pairs as rows of them."""
     chosen = np.random.default_rng((seed, 4)).permutation(len(data.pairs))[:most]
     photos: list[Any] = []
     number: dict[View, int] = {}
@@ -69,13 +71,9 @@ def _photos_of_pairs(
             if view not in number:
                 pixels = reader.read(view) if view.kind == "virtual" else None
                 number[view] = len(photos)
-                photos.append(_jpeg(pixels) if pixels is not None else data.photos[view.photo])
+                photos.append(data.photos[view.photo])
+                if pixels is not None:
+                    photos[-1] = folder / f"{number[view]}.jpg"
+                    Image.fromarray(pixels).save(photos[-1], quality=95)
         pairs.append([number[view] for view in views])
     return photos, np.asarray(pairs, np.int64).reshape(-1, 2)
-
-
-def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
-    """A photo as a file in memory, a tenth of its pixels' size."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=95)
-    return file.getvalue()

@@ -116,7 +116,8 @@ class TrainingSettings:
         reduction: ``sum`` over the terms of a batch, or ``mean`` over its tuples.
         optimizer: ``kind`` (``sgd``, ``adam``, ``adamw``) and its own settings.
         lr: learning rate. lr_head: its factor for the head's parameters.
-        weight_decay: decay; none for the head's vectors and scalars (alpha, p, biases).
+        weight_decay: decay; none for the head's vectors and scalars (p, biases), nor for ``Head.undecayed`` (alpha, log
+            sigma, the mixture's weights).
         schedule: see :class:`Schedule`.
         epochs: at most.
         tuples_per_epoch: drawn anew each epoch; 0 for all.
@@ -132,7 +133,9 @@ class TrainingSettings:
         validation: share of the clusters held out when no validation set is given; 0 for none.
         patience: epochs without a better validation after which training stops; 0 for never.
         average: share of the starting weights in the result (0.5: halfway between start and best).
-        fit_photos: photos that codebooks, KL weights and PCA are learned from before training.
+        fit_photos: photos that codebooks, and the whitening a linear layer starts as, are learned from before training;
+            0 for all.
+        fit_pairs: training pairs that KL weights and, afterwards, the projection are learned from; 0 for all.
         project: whether the recipe's projection is learned on the training pairs afterwards.
         seed: of every choice.
     """
@@ -160,7 +163,8 @@ class TrainingSettings:
     validation: float = 0.1
     patience: int = 0
     average: float = 0.0
-    fit_photos: int = 2000
+    fit_photos: int = 0
+    fit_pairs: int = 0
     project: bool = True
     seed: int = 0
 
@@ -219,6 +223,9 @@ class TrainingSettings:
         for name, number in positive.items():
             if not number > 0:
                 raise RecipeError(f"[training] {name} = {number} must be above 0")
+        for name, most in {"fit_photos": self.fit_photos, "fit_pairs": self.fit_pairs}.items():
+            if most < 0:
+                raise RecipeError(f"[training] {name} = {most} must be 0 (all) or above")
         for name, share in {"average": self.average, "validation": self.validation}.items():
             if not 0 <= share < 1:
                 raise RecipeError(f"[training] {name} = {share} must be in 0..1")

@@ -98,3 +98,30 @@ def test_principal_axes_of_blocks_are_those_of_all_rows():
     pca = LocalPCA(6, 3).fit(x)
     torch.testing.assert_close(pca(x).norm(dim=-1), torch.ones(500))
     assert pca(x.mean(0)[None] * 1).isfinite().all() and pca(pca.mean).abs().max() == 0
+
+
+@pytest.mark.parametrize("kind", ["sum", "average", "democratic", "max"])
+@pytest.mark.parametrize("embedding", ["temb", "faemb"])
+def test_whitened_features_are_unit_length_as_published_or_as_asked(embedding, kind, stream):
+    head = make(embedding=embedding, aggregation=kind, mask="none").fit(stream)
+    x, _ = head.local_features(stream[0][0])
+    lengths = head.embedding(head.pca(x)).norm(dim=-1)
+    published = not (embedding == "temb" and kind in ("sum", "average"))
+    assert bool((lengths - 1).abs().max() < 1e-4) == published
+    for unit in (True, False):
+        asked = make(embedding=embedding, aggregation=kind, mask="none", unit=unit)
+        asked.load_state_dict(head.state_dict())
+        assert bool((asked.embedding(asked.pca(x)).norm(dim=-1) - 1).abs().max() < 1e-4) == unit
+
+
+def test_unit_is_a_setting_of_whitened_embeddings():
+    with pytest.raises(RecipeError, match="not whitened"):
+        make(embedding="vlad", unit=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rules"),
+    [({}, 2), ({"embedding": "faemb"}, 2), ({"embedding": "vlad"}, 1), ({"embedding": "fv", "mask": "sift"}, 2)],
+)
+def test_rules_grow_only_where_vectors_changed(changes, rules):
+    assert make(**changes).rules == rules

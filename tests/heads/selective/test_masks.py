@@ -41,11 +41,21 @@ def test_cells_that_are_not_valid_take_no_part():
     assert sum_mask(maps, valid)[0].tolist() == [[False, False, False], [True, True, True]]
 
 
-def test_sift_points_are_rounded_to_the_grid_and_clipped():
+@pytest.mark.parametrize(
+    ("x", "y", "row", "column"),
+    [(0, 0, 0, 0), (319, 239, 2, 3), (119.5, 119.5, 1, 1), (198, 198, 1, 1), (199, 199, 2, 2), (201, 118, 0, 2)],
+)
+def test_a_keypoint_at_a_known_place_selects_the_cell_of_equation_1(x, y, row, column):
+    """Cells of 80 pixels, both counted from 1: from pixel 200 on, 200 / 80 = 2.5 rounds to the third cell."""
+    got = sift_mask([np.array([[x, y]], np.float32)], (3, 4), (240, 320))[0]
+    assert got.nonzero().tolist() == [[row, column]]
+
+
+def test_a_photo_without_keypoints_keeps_every_cell():
     points = [np.array([[99.0, 0.0], [30.0, 60.0]], np.float32), np.empty((0, 2), np.float32)]
     got = sift_mask(points, (2, 3), (100, 100))
-    assert got[0].tolist() == [[False, False, True], [False, True, False]]
-    assert got[1].all(), "a photo without keypoints keeps everything"
+    assert got[0].tolist() == [[True, False, True], [False, False, False]]
+    assert got[1].all()
 
 
 def test_keypoints_are_where_the_corners_are():

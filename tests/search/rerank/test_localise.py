@@ -117,13 +117,16 @@ def test_values_far_below_the_peak_stay_within_the_stated_rounding():
     assert (np.maximum(inside, 0) ** 0.1 < 0.031).all()
 
 
-def test_the_stage_lifts_the_photo_that_holds_the_object(monkeypatch):
+@pytest.fixture
+def localised():
+    """Evidence of four photos, of which the third shows the thing and the second has no map; thing, maps, vectors."""
     rng = np.random.default_rng(2)
     thing = np.abs(rng.normal(0, 1, (16, 4, 4))).astype(np.float32)
-    maps = [np.abs(rng.normal(0, 1, (16, 9, 9))).astype(np.float32) for _ in range(3)]
+    maps = [np.abs(rng.normal(0, 1, (16, 9, 9))).astype(np.float32) for _ in range(4)]
     maps[2] *= 0.3
     maps[2][:, 4:8, 3:7] = thing
-    asked = []
+    whole = np.abs(rng.normal(0, 1, (4, 16))).astype(np.float32)
+    whole /= np.linalg.norm(whole, axis=1, keepdims=True)
 
     class Maps(Encoder):
         name, fingerprint, dim, side, gives = "maps", "m", 16, 9, {"maps"}
@@ -132,25 +135,57 @@ def test_the_stage_lifts_the_photo_that_holds_the_object(monkeypatch):
             return (thing,)
 
         def pool_parts(self, maps, parts):
-            asked.extend(parts)
             return np.stack([mac(maps[0][:, b:d, a:c]) for a, b, c, d in parts]).astype(np.float32)
 
     evidence = Evidence(
         Query(np.zeros((9, 9), np.uint8), vector=mac(thing).astype(np.float32)),
-        vectors=lambda ids: np.zeros((len(ids), 16), np.float32),
+        vectors=lambda ids: whole[list(ids)],
         maps=lambda ids: [(maps[i],) if i != 1 else None for i in ids],
         encoder=Maps(),
     )
-    ranking = Ranking("q", None, tuple(Hit(i + 1, i, None, 0.5 - i / 10) for i in range(3)))
-    after = LocaliseStage()(ranking, evidence)
-    assert after[0].id == 2
-    assert {hit.id: hit.score for hit in after}[1] == 0.4
-    assert len(asked) == 2
+    return evidence, thing, maps, whole
+
+
+def first_search(evidence, whole):
+    scores = whole @ evidence.vector
+    order = np.argsort(-scores).tolist()
+    return Ranking("q", None, tuple(Hit(rank, i, None, float(scores[i])) for rank, i in enumerate(order, 1)))
+
+
+@pytest.mark.parametrize("expand", [0, 2])
+@pytest.mark.parametrize("depth", [4, 2])
+def test_the_whole_ranking_is_scored_by_one_rule(localised, expand, depth):
+    evidence, thing, maps, whole = localised
+    before = first_search(evidence, whole)
+    after = LocaliseStage(depth=depth, expand=expand)(before, evidence)
+    parts = whole.copy()
+    located = [hit.id for hit in before.hits[:depth] if hit.id != 1]
+    for i in located:
+        (a, b, c, d), _ = locate(mac(thing), maps[i], 1.0)
+        parts[i] = mac(maps[i][:, b:d, a:c])
+    asked = evidence.vector
+    if expand:
+        best = sorted(located, key=lambda i: -float(parts[i] @ asked))[:expand]
+        asked = asked + parts[best].sum(0)
+        asked = asked / np.linalg.norm(asked)
+    np.testing.assert_allclose([hit.score for hit in after], np.sort(parts @ asked)[::-1], atol=1e-5)
+    assert [hit.id for hit in after] == np.argsort(-(parts @ asked)).tolist()
+
+
+def test_the_stage_lifts_the_photo_that_holds_the_object(localised):
+    evidence, _, _, whole = localised
+    assert LocaliseStage()(first_search(evidence, whole), evidence)[0].id == 2
+
+
+def test_without_any_map_the_ranking_stays(localised, monkeypatch):
+    evidence, _, maps, whole = localised
+    before = first_search(evidence, whole)
+    assert LocaliseStage()(before, replace(evidence, maps=lambda ids: [None] * len(ids))) == before
     with pytest.raises(RerankError, match="feature maps"):
-        LocaliseStage()(ranking, Evidence(evidence.query, evidence.vectors))
-    monkeypatch.setattr(Maps, "gives", frozenset())
+        LocaliseStage()(before, Evidence(evidence.query, evidence.vectors))
+    monkeypatch.setattr(type(evidence.encoder), "gives", frozenset())
     with pytest.raises(RerankError, match="feature maps"):
-        LocaliseStage()(ranking, evidence)
+        LocaliseStage()(before, evidence)
     monkeypatch.undo()
     with pytest.raises(RerankError, match="one layer, and 'maps' reads 2"):
-        LocaliseStage()(ranking, replace(evidence, maps=lambda ids: [(maps[0], maps[0])] * len(ids)))
+        LocaliseStage()(before, replace(evidence, maps=lambda ids: [(maps[0], maps[0])] * len(ids)))

@@ -2,7 +2,7 @@
 
 from reseen.heads.selective.aggregation import aggregate, democratic_weights
 from reseen.heads.selective.embeddings import EMBEDDINGS
-from reseen.heads.selective.head import Selective
+from reseen.heads.selective.head import Selective, published_unit
 from reseen.heads.selective.local import as_map
 from reseen.heads.selective.masks import max_mask, select, sift_mask, sift_points, sum_mask
 from reseen.heads.selective.picture import mask_picture
@@ -15,6 +15,7 @@ __all__ = [
     "democratic_weights",
     "mask_picture",
     "max_mask",
+    "published_unit",
     "select",
     "sift_mask",
     "sift_points",

@@ -70,16 +70,19 @@ class Embedding(nn.Module):
 
     kind: ClassVar[str] = ""
 
-    def __init__(self, d: int, k: int, dim: int) -> None:
+    def __init__(self, d: int, k: int) -> None:
         super().__init__()
-        if dim <= 0:
-            raise RecipeError(f"embedding {self.kind!r} has nothing left: {k} x {d} is too small")
-        self.d, self.k, self.dim = d, k, dim
+        self.d, self.k, self.dim = d, k, self.size(d, k)
 
     @classmethod
     def size(cls, d: int, k: int) -> int:
-        """``dim`` for local features of d dimensions and k centroids (Tables 2 and 4)."""
+        """``dim`` for local features of d dimensions and k centroids."""
         raise NotImplementedError
+
+    @classmethod
+    def dropped(cls, d: int) -> int:
+        """Leading dimensions that Tables 2 and 4 leave out of the aggregated vector once it is rotated (``rn``)."""
+        return 0
 
     def fit(self, x: Tensor, seed: int = 0) -> Embedding:
         """Learn the codebook from features ``(n, d)``; NotFitted when they are too few."""
@@ -103,7 +106,7 @@ class VLAD(Embedding):
     centroids: Tensor
 
     def __init__(self, d: int, k: int) -> None:
-        super().__init__(d, k, self.size(d, k))
+        super().__init__(d, k)
         self.register_buffer("centroids", torch.zeros(k, d))
 
     @classmethod
@@ -130,7 +133,7 @@ class FV(Embedding):
     sigmas: Tensor
 
     def __init__(self, d: int, k: int) -> None:
-        super().__init__(d, k, self.size(d, k))
+        super().__init__(d, k)
         self.register_buffer("weights", torch.full((k,), 1 / k))
         self.register_buffer("means", torch.zeros(k, d))
         self.register_buffer("sigmas", torch.ones(k, d))
@@ -151,86 +154,92 @@ class FV(Embedding):
         return fisher(x, self.weights, self.means, self.sigmas)
 
 
-class _Whitened(Embedding):
-    """K-means, an embedding, then centring, whitening, truncation of the first axes and L2.
+class Whitened(Embedding):
+    """K-means, an embedding, then centring and whitening; the smallest eigenvalues are floored.
 
-    Args:
-        d: dimensions of a local feature.
-        k: centroids.
-        raw: dimensions of the embedding before truncation.
-        dropped: axes of largest variance that are left out.
-        floored: so many smallest eigenvalues are set to the largest among them.
+    ``unit`` makes embedded features unit length. All dimensions are kept: the published code drops the leading ones
+    (:meth:`dropped`) of the aggregated vector, after its rotation.
     """
 
+    floored: ClassVar[int]
+    """So many smallest eigenvalues are set to the largest among them (published code)."""
     centroids: Tensor
     mean: Tensor
     axes: Tensor
 
-    def __init__(self, d: int, k: int, raw: int, dropped: int, floored: int) -> None:
-        super().__init__(d, k, raw - dropped)
-        self.dropped, self.floored = dropped, floored
+    def __init__(self, d: int, k: int, *, unit: bool = True) -> None:
+        super().__init__(d, k)
+        if self.dim <= self.dropped(d):
+            raise RecipeError(f"embedding {self.kind!r} has nothing left: {k} x {d} is too small")
+        self.unit = unit
         self.register_buffer("centroids", torch.zeros(k, d))
-        self.register_buffer("mean", torch.zeros(raw))
-        self.register_buffer("axes", torch.zeros(raw - dropped, raw))
+        self.register_buffer("mean", torch.zeros(self.dim))
+        self.register_buffer("axes", torch.zeros(self.dim, self.dim))
 
-    def fit(self, x: Tensor, seed: int = 0) -> _Whitened:
+    def fit(self, x: Tensor, seed: int = 0) -> Whitened:
         """K-means, then the whitening of the embedded features, smallest eigenvalues floored."""
         self.centroids.copy_(kmeans(x, self.k, seed))
         mean, values, axes = principal_axes(self.embed(block) for block in torch.split(x, 2048))
         floor = values[-min(self.floored, len(values))].clamp_min(1e-6 * values[0].clamp_min(1e-12))
         self.mean.copy_(mean)
-        self.axes.copy_(axes[self.dropped :])
-        self.axes.mul_(values[self.dropped :].clamp_min(floor).rsqrt()[:, None].float())
+        self.axes.copy_(axes)
+        self.axes.mul_(values.clamp_min(floor).rsqrt()[:, None].float())
         return self
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(..., d)`` -> ``(..., dim)``, unit length; ReseenError for features of another dimension."""
-        return l2((super().forward(x) - self.mean) @ self.axes.T)
+        """``(..., d)`` -> ``(..., dim)``; ReseenError for features of another dimension."""
+        whitened = (super().forward(x) - self.mean) @ self.axes.T
+        return l2(whitened) if self.unit else whitened
 
 
-class TEmb(_Whitened):
-    """See :func:`triangulate`; drops the first 128 axes, floors the last 33 eigenvalues (published code)."""
+class TEmb(Whitened):
+    """See :func:`triangulate`."""
 
     kind = "temb"
-    DROPPED = 128
-
-    def __init__(self, d: int, k: int) -> None:
-        super().__init__(d, k, k * d, self.DROPPED, 33)
+    floored = 33
 
     @classmethod
     def size(cls, d: int, k: int) -> int:
-        """``k d - 128``."""
-        return k * d - cls.DROPPED
+        """``k d``."""
+        return k * d
+
+    @classmethod
+    def dropped(cls, d: int) -> int:
+        """128 (Table 2)."""
+        return 128
 
     def embed(self, x: Tensor) -> Tensor:
         """``(..., d)`` -> ``(..., k d)``."""
         return triangulate(x, self.centroids)
 
 
-class FFAemb(_Whitened):
-    """See :func:`ffaemb`; drops the first d (d + 1) axes, floors the last 129 eigenvalues (published code)."""
+class FFAemb(Whitened):
+    """See :func:`ffaemb`, whose residuals are made unit length first, as the published code does."""
 
     kind = "faemb"
-    unit: ClassVar[bool] = True
-
-    def __init__(self, d: int, k: int) -> None:
-        super().__init__(d, k, k * d * (d + 1) // 2, d * (d + 1), 129)
+    floored = 129
+    unit_residuals: ClassVar[bool] = True
 
     @classmethod
     def size(cls, d: int, k: int) -> int:
-        """``(k - 2) d (d + 1) / 2``."""
-        return (k - 2) * d * (d + 1) // 2
+        """``k d (d + 1) / 2``."""
+        return k * d * (d + 1) // 2
+
+    @classmethod
+    def dropped(cls, d: int) -> int:
+        """``d (d + 1)`` (Section 5.2.1)."""
+        return d * (d + 1)
 
     def embed(self, x: Tensor) -> Tensor:
         """``(..., d)`` -> ``(..., k d (d + 1) / 2)``."""
-        return ffaemb(x, self.centroids, unit=self.unit)
+        return ffaemb(x, self.centroids, unit=self.unit_residuals)
 
 
 class FFAembAsPrinted(FFAemb):
     """F-FAemb whose residuals keep their lengths, as Eq. 7 is printed."""
 
     kind = "faemb-eq7"
-    unit = False
+    unit_residuals = False
 
 
 EMBEDDINGS: dict[str, type[VLAD] | type[FV] | type[TEmb] | type[FFAemb]] = {

@@ -14,11 +14,16 @@ from reseen.heads.base import Head
 from reseen.heads.codebooks import reservoir
 from reseen.heads.pooling import Signed
 from reseen.heads.selective.aggregation import Aggregation, aggregate
-from reseen.heads.selective.embeddings import EMBEDDINGS
+from reseen.heads.selective.embeddings import EMBEDDINGS, Whitened
 from reseen.heads.selective.local import LocalPCA
 from reseen.heads.selective.masks import max_mask, select, sift_mask, sift_points, sum_mask
 
 Mask = Literal["none", "sift", "sum", "max"]
+
+
+def published_unit(embedding: str, aggregation: Aggregation) -> bool:
+    """Whether published code makes whitened embedded features unit length before it aggregates them."""
+    return not (embedding == "temb" and aggregation in ("sum", "average"))
 
 
 class Selective(Head):
@@ -31,6 +36,8 @@ class Selective(Head):
         mask: ``max``, ``sum``, ``sift`` or ``none``.
         embedding: ``temb``, ``faemb`` (``faemb-eq7`` as its equation is printed), ``fv`` or ``vlad``.
         aggregation: ``democratic``, ``sum``, ``average`` or ``max``.
+        unit: whether whitened embedded features (``temb``, ``faemb``) are made unit length before they are aggregated;
+            by default as published: all but those of ``temb`` under ``sum`` and ``average``.
         signed: ``clamp`` sets a signed layer's negatives to 0 before everything, ``keep`` leaves them.
         contrast: threshold of the ``sift`` mask's detector (see :func:`sift_points`).
         maxpool: a 2 x 2 max pool of stride 2 first (Figure 5's layers).
@@ -55,6 +62,7 @@ class Selective(Head):
         mask: Mask = "max",
         embedding: str = "temb",
         aggregation: Aggregation = "democratic",
+        unit: bool | None = None,
         signed: Signed = "clamp",
         contrast: float = 0.008,
         maxpool: bool = False,
@@ -63,7 +71,7 @@ class Selective(Head):
     ) -> None:
         super().__init__(
             channels, fc=fc, d=d, k=k, mask=mask, embedding=embedding, aggregation=aggregation, signed=signed,
-            contrast=contrast, maxpool=maxpool, sample=sample,
+            contrast=contrast, maxpool=maxpool, sample=sample, **({} if unit is None else {"unit": unit}),
         )  # fmt: skip
         for value, known in (
             (mask, get_args(Mask)), (embedding, EMBEDDINGS), (aggregation, get_args(Aggregation)),
@@ -75,14 +83,23 @@ class Selective(Head):
         self.maxpool, self.sample = maxpool, sample
         self.pca = LocalPCA(self.channels[0], d)
         self.embedding = EMBEDDINGS[embedding](d, k)
+        if isinstance(self.embedding, Whitened):
+            self.embedding.unit = published_unit(embedding, aggregation) if unit is None else unit
+        elif unit is not None:
+            raise RecipeError(f"`unit` is of temb and faemb; embedding {embedding!r} is not whitened")
         self.register_buffer("learned", torch.tensor(False))
         if mask == "sift":
             self.photo_task = partial(sift_points, contrast=contrast)
         self._add_fc()
 
+    @property
+    def rules(self) -> int:
+        """2 since the leading dimensions are dropped after the rotation and keypoints rounded as in Eq. 1."""
+        return 2 if isinstance(self.embedding, Whitened) or self.mask == "sift" else 1
+
     @classmethod
     def raw_dim_of(cls, settings: Mapping[str, Any], channels: Sequence[int]) -> int:
-        """Dimensions of the embedding (Tables 2 and 4)."""
+        """Dimensions of the embedding; Tables 2 and 4 count those that ``rn`` leaves (its ``dropped``)."""
         return EMBEDDINGS[settings["embedding"]].size(settings["d"], settings["k"])
 
     @property

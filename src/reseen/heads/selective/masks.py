@@ -50,8 +50,8 @@ def sift_points(pixels: NDArray[np.uint8], contrast: float = 0.008) -> NDArray[n
 def sift_mask(points: Sequence[NDArray[np.float32]], grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
     """Cells of SIFT keypoints (Eq. 1): B arrays ``(n, 2)`` -> ``(B, h, w)`` bool on the CPU.
 
-    ``grid`` is ``(h, w)`` of the map and ``size`` ``(H, W)`` of the network's input; points are rounded
-    to the grid and clipped to it. A photo without keypoints keeps every cell (Section 5.1).
+    ``grid`` is ``(h, w)`` of the map and ``size`` ``(H, W)`` of the network's input; points are rounded to the grid,
+    both counted from 1 as in the text, and clipped to it. A photo without keypoints keeps every cell (Section 5.1).
     """
     mask = torch.zeros(len(points), *grid, dtype=torch.bool)
     limit = np.array([grid[1], grid[0]])
@@ -59,8 +59,8 @@ def sift_mask(points: Sequence[NDArray[np.float32]], grid: tuple[int, int], size
         if len(found) == 0:
             row[:] = True
             continue
-        xy = np.floor(found * (limit / np.array([size[1], size[0]])) + 0.5).astype(np.int64)
-        x, y = np.clip(xy, 0, limit - 1).T
+        xy = np.floor((found + 1) * (limit / np.array([size[1], size[0]])) + 0.5).astype(np.int64)
+        x, y = np.clip(xy, 1, limit).T - 1
         row[torch.from_numpy(y), torch.from_numpy(x)] = True
     return mask
 

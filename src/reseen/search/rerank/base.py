@@ -48,7 +48,8 @@ class Evidence:
 
 
 class Stage(Protocol):
-    """One step of re-ranking. It never changes what it is given; hits beyond its depth keep their scores.
+    """One step of re-ranking. It never changes what it is given; hits beyond its depth keep their scores, or, where the
+    query itself changes, are scored by the same query.
 
     A dataclass with a default for every field, whose ``depth`` a user may set. It may have ``options``, words that may
     follow its name, with ``with_option(word)`` that gives a changed stage; and ``follows``, the name of a stage that

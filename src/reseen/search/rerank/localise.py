@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from reseen.encoder import Encoder
 from reseen.search.ranking import Ranking
 from reseen.search.rerank.base import Evidence, RerankError, rescored
-from reseen.types import Cells, FeatureMaps, Values
+from reseen.types import Cells, FeatureMaps, Values, Vectors
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,9 @@ def _away(boxes: NDArray[np.int64], aspect: float) -> Values:
 class LocaliseStage:
     """siaMAC's R: boxes found by MAC, scored by the descriptor of the box; then the query's expansion with the best.
 
+    The whole ranking is scored by one rule: the (expanded) query against the descriptor of each hit's box. The box of a
+    hit beyond ``depth``, or of one without a map, is the whole photo.
+
     Args:
         depth: hits that are localised.
         expand: the query is averaged with the descriptors of so many best boxes, and the boxes scored again; 0 to
@@ -141,30 +144,30 @@ class LocaliseStage:
     needs: frozenset[str] = frozenset({"maps"})
 
     def __call__(self, ranking: Ranking, evidence: Evidence) -> Ranking:
-        """Hits without a map keep their score, as do those whose box is less alike than the whole photo."""
+        """See :class:`Stage`; where no hit has a map the ranking is left as it is."""
         encoder = evidence.encoder
         if evidence.maps is None or encoder is None or "maps" not in encoder.gives:
             raise RerankError("localise needs feature maps: of the query, of the photos, and vectors of their parts")
         top = ranking.hits[: self.depth]
         shown = _one_layer(evidence.query.maps(encoder), encoder)
         query, aspect = mac(shown), shown.shape[2] / shown.shape[1]
-        scores = np.array([hit.score for hit in top])
-        rows, parts = [], []
+        boxes: dict[int, Vectors] = {}
         for row, maps in enumerate(evidence.maps([hit.id for hit in top])):
             if maps is not None:
                 box, _ = locate(query, _one_layer(maps, encoder), aspect, self.settings)
-                rows.append(row)
-                parts.append(encoder.pool_parts(maps, [box])[0])
-        if not rows:
+                boxes[row] = encoder.pool_parts(maps, [box])[0]
+        if not boxes:
             return ranking
-        found = np.stack(parts)
-        similar = found @ evidence.vector
+        asked = evidence.vector
         if self.expand:
-            first = np.argsort(-similar, kind="stable")[: self.expand]
-            expanded = evidence.vector + found[first].sum(0)
-            similar = found @ (expanded / max(float(np.linalg.norm(expanded)), 1e-12))
-        scores[rows] = np.maximum(scores[rows], similar)
-        return rescored(ranking, scores)
+            located = np.stack(list(boxes.values()))
+            best = np.argsort(-(located @ asked), kind="stable")[: self.expand]
+            asked = asked + located[best].sum(0)
+            asked = asked / max(float(np.linalg.norm(asked)), 1e-12)
+        vectors = np.array(evidence.vectors([hit.id for hit in ranking.hits]))
+        for row, vector in boxes.items():
+            vectors[row] = vector
+        return rescored(ranking, vectors @ asked)
 
 
 def _one_layer(maps: FeatureMaps, encoder: Encoder) -> NDArray[np.float32]:
