@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from reseen.errors import TrainingError
+from reseen.photosets import class_folders, references
 from reseen.training import Trainer, TrainingSettings, join
-from reseen.training.datasets import class_folders, references
 from reseen.training.loop import Progress
 from reseen.training.network import Network
 from reseen.training.settings import Negatives
@@ -233,7 +233,7 @@ import torch
 torch.set_num_threads(1)
 from conftest import tiny_descriptor
 from reseen.training import Trainer
-from reseen.training.datasets import class_folders
+from reseen.photosets import class_folders
 from reseen.training.distributed import workers
 with workers(torch.device("cpu")) as group:
     Trainer(tiny_descriptor(**{options!r}), class_folders(Path({classes!r})), Path({to!r}),
