@@ -60,7 +60,7 @@ BATCHES = ((192, 60), (256, 36), (320, 24))
 """Sides of the photos and pairs per step, in turn."""
 REAL = 0.25
 """Share of each step's pairs that are two photos of one landmark."""
-INLIERS = 12
+INLIERS = 6
 """Places that agree with one plane or scene, for a pair of landmark photos."""
 FEWEST_PAIRS = 20
 """Verified pairs that a landmark must have to give any."""
