@@ -14,15 +14,18 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "reseen"
 ROOMS = (
     "types",
     "errors",
+    "lazy",
     "safe_pickle",
     "registry",
     "schema",
     "images",
+    "encoder",
     "scenes",
     "photosets",
     "backbones",
     "heads",
     "projections",
+    "local_features",
     "descriptor",
     "search",
     "collections",
@@ -34,10 +37,8 @@ ROOMS = (
     "cli",
 )
 """From the ground up: a room imports itself and those before it."""
-WITHOUT_TORCH = {"types", "errors", "safe_pickle", "schema", "images", "scenes", "photosets", "search", "collections"}
+WITHOUT_TORCH = {*ROOMS[: ROOMS.index("backbones")], "search", "collections"}
 TORCH = {"torch", "torchvision", "timm", "kornia"}
-LEARNED_FEATURES = {"reseen.search.local.learned"}
-"""Networks that find local features: they load torch only when a collection asks for them."""
 TOP = "reseen"
 """The package itself: it names what is public, and everything may read its version."""
 
@@ -84,7 +85,7 @@ def faults(found: list[Import]) -> list[str]:
         here, there = room(line.module), room(line.imported)
         if line.imported.split(".")[0] == TOP and TOP not in (here, there) and ROOMS.index(there) > ROOMS.index(here):
             wrong.append(f"{line} stands above")
-        if line.imported.split(".")[0] in TORCH and here in WITHOUT_TORCH and line.module not in LEARNED_FEATURES:
+        if line.imported.split(".")[0] in TORCH and here in WITHOUT_TORCH:
             wrong.append(f"{line}: {here} knows no network")
     return wrong
 

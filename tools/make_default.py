@@ -147,7 +147,7 @@ def verified(files: list[Path]) -> list[tuple[Path, Path]]:
     sift = RootSift()
     features = {n: sift.extract(load_photo(file, at_least=sift.side).pixels) for n, file in enumerate(files)}
     pairs = np.array(list(itertools.combinations(range(len(files)), 2)), np.int64).reshape(-1, 2)
-    return [(files[a], files[b]) for a, b in pairs[inliers(pairs, features) >= INLIERS].tolist()]
+    return [(files[a], files[b]) for a, b in pairs[inliers(pairs, features, "geometry") >= INLIERS].tolist()]
 
 
 def batch(found: References, studio: Studio, step: int, seed: int) -> tuple[Tensor, Tensor]:
