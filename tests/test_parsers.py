@@ -20,10 +20,10 @@ from reseen.collections.manifest import Manifest, manifest_name, read_manifest, 
 from reseen.descriptor import Recipe, read_recipe
 from reseen.errors import ReseenError
 from reseen.evaluation import load_benchmarks
+from reseen.evaluation.learning_sets import read_learning_set
 from reseen.safe_pickle import read_pickle
 from reseen.search.local import LocalFeatures
 from reseen.search.local.sift import RootSift
-from reseen.training import read_training_set
 
 EXAMPLES = int(os.environ.get("RESEEN_FUZZ", "60"))
 """Of each parser; `make long` takes more."""
@@ -135,7 +135,7 @@ def test_lists_of_ground_truth(home, value, name):
 def test_lists_of_retrieval_sfm(home, value):
     file = home / "retrieval-SfM-30k.pkl"
     file.write_bytes(pickle.dumps(value))
-    refused_or_read(read_training_set, f"sfm:{file}")
+    refused_or_read(read_learning_set, f"sfm:{file}")
 
 
 MANIFEST = {

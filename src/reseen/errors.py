@@ -56,7 +56,11 @@ class CollectionUnreadable(CollectionError):
     """A part of a collection cannot be read now (too many open files, a failing disk); nothing was changed."""
 
 
-class BenchmarkError(ReseenError):
+class PhotoSetError(ReseenError):
+    """A folder or list of photos that is missing, damaged or holds nothing of use."""
+
+
+class BenchmarkError(PhotoSetError):
     """Ground truth that is missing, incomplete or contradicts itself."""
 
 

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from reseen.errors import TrainingError
-from reseen.training import Trainer, TrainingSettings, join
-from reseen.training.datasets import class_folders, references
+from reseen.photosets import class_folders, join, references
+from reseen.training import Trainer, TrainingSettings
 from reseen.training.loop import Progress
 from reseen.training.network import Network
 from reseen.training.settings import Negatives
@@ -39,7 +39,7 @@ def test_a_run_learns_and_leaves_everything(tiny_for, classes, tmp_path):
     assert seen[-1].best == pytest.approx(best)
     assert {p.stage for p in seen} == {"start", "mine", "train", "validate", "epoch", "finish"}
     card = (tmp_path / "run" / "card.md").read_text()
-    assert "folders:classes: 24 photos" in card
+    assert "/classes: 24 photos" in card
     assert got.fingerprint in card
     assert sorted(p.name for p in (tmp_path / "run" / "descriptor").iterdir()) == [
         "settings.json",
@@ -233,7 +233,7 @@ import torch
 torch.set_num_threads(1)
 from conftest import tiny_descriptor
 from reseen.training import Trainer
-from reseen.training.datasets import class_folders
+from reseen.photosets import class_folders
 from reseen.training.distributed import workers
 with workers(torch.device("cpu")) as group:
     Trainer(tiny_descriptor(**{options!r}), class_folders(Path({classes!r})), Path({to!r}),

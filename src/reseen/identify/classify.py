@@ -6,13 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import numpy as np
-import torch
 
 from reseen.collections.gallery import Gallery
-from reseen.descriptor import Descriptor
 from reseen.encoder import Encoder
 from reseen.errors import CollectionError
-from reseen.heads.museum.regions import InstanceRegions, Logits
 from reseen.images import PhotoLike
 from reseen.types import FeatureMaps, Vectors
 
@@ -35,6 +32,9 @@ class Classes:
     """
 
     def __init__(self, encoder: Encoder, gallery: Gallery) -> None:
+        from reseen.descriptor import Descriptor
+        from reseen.heads.museum.regions import InstanceRegions, Logits
+
         head = encoder.head_on("cpu") if isinstance(encoder, Descriptor) else None
         if not isinstance(encoder, Descriptor) or not isinstance(head, InstanceRegions | Logits) or not head.labels:
             raise CollectionError(
@@ -53,6 +53,8 @@ class Classes:
 
     def scores(self, maps: FeatureMaps) -> Vectors:
         """Class activations averaged over places, of each instance: ``(I,)``; -inf for one without a class."""
+        import torch
+
         with torch.inference_mode():
             found = self._head.activations([torch.from_numpy(m)[None] for m in maps]).mean((-2, -1))[0].numpy()
         return np.where(self._classes >= 0, found[self._classes], -np.inf).astype(np.float32)

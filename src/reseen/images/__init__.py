@@ -1,6 +1,6 @@
 """Photos: decoded safely, upright, bounded; boxes; what the network sees."""
 
-from reseen.images.decode import LIMITS, Limits
+from reseen.images.limits import LIMITS, Limits
 from reseen.images.loading import ordered_map
 from reseen.images.photo import PREPROCESSING_VERSION, Photo, PhotoLike, display, load_photo, read_bytes
 from reseen.images.resize import (

@@ -4,11 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
+from reseen.search.local import RootSift
 from reseen.training.mining.selection import (
-    PairMatcher,
     agreeing,
     choose_candidates,
     choose_queries,
+    inliers,
     middle_photos,
     near_chosen,
     random_pairs,
@@ -82,17 +83,16 @@ def test_too_few_matches_or_matches_on_a_line_agree_with_nothing(model):
     assert 0 <= agreeing(line, line[::-1].copy(), model) <= 20
 
 
-@pytest.mark.parametrize("model", ["affine", "homography", "fundamental"])
+@pytest.mark.parametrize("model", ["affine", "homography", "fundamental", "geometry"])
 def test_inliers_tell_a_turned_photo_from_another_one(model):
     random = np.random.default_rng(0)
     texture = cv2.GaussianBlur(random.integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 3)
     texture = cv2.normalize(texture, None, 0, 255, cv2.NORM_MINMAX)
     turned = cv2.warpAffine(texture, cv2.getRotationMatrix2D((160, 120), 10, 0.9), (320, 240))
     other = cv2.GaussianBlur(random.integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 3)
-    matcher = PairMatcher(model)
-    for number, pixels in enumerate([texture, turned, cv2.normalize(other, None, 0, 255, cv2.NORM_MINMAX)]):
-        matcher.add(number, pixels)
-    matcher.add(3, np.zeros((50, 50, 3), np.uint8))
-    assert matcher.inliers(0, 1) > 50
-    assert matcher.inliers(0, 2) < 15
-    assert matcher.inliers(0, 3) == 0
+    photos = [texture, turned, cv2.normalize(other, None, 0, 255, cv2.NORM_MINMAX), np.zeros((50, 50, 3), np.uint8)]
+    features = {number: RootSift().extract(pixels) for number, pixels in enumerate(photos)}
+    counts = inliers(np.array([[0, 1], [2, 0], [0, 2], [0, 3], [0, 4], [1, 0]]), features, model)
+    assert counts[0] > 50 and counts[5] > 50
+    assert max(counts[1:3]) < 15
+    assert counts[3:5].tolist() == [0, 0]
