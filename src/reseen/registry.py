@@ -234,4 +234,8 @@ RERANKERS = Table(
         "expansion": "reseen.search.rerank.neighbours:VerifiedExpansionStage",
     },
 )
-INDEXES = Table("index", "reseen.indexes", {"exact": "reseen.search.index.exact:ExactIndex"})
+INDEXES = Table(
+    "index",
+    "reseen.indexes",
+    {"exact": "reseen.search.index.exact:ExactIndex", "inverted": "reseen.search.index.inverted:InvertedFile"},
+)

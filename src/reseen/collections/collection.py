@@ -14,6 +14,7 @@ import numpy as np
 from reseen import schema
 from reseen.collections import creating, writing
 from reseen.collections.filters import Where, allowed_ids
+from reseen.collections.first_stage import First, fused, open_inverted
 from reseen.collections.local import full_name
 from reseen.collections.manifest import Manifest, manifest_versions
 from reseen.collections.report import Report
@@ -26,6 +27,7 @@ from reseen.images import PhotoLike, display, walk
 from reseen.local_features import Extractor, LocalFeatures
 from reseen.search import Hit, Query, Ranking
 from reseen.search.index import NOTHING, Index, index_class
+from reseen.search.index.inverted import InvertedFile
 from reseen.search.local import create_extractor
 from reseen.search.rerank import Chain, Evidence, RerankError, parse_chain
 from reseen.types import Box, FeatureMaps, Ids, Progress, Vectors
@@ -61,7 +63,8 @@ class Collection:
 
     def _turn_to(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self.__dict__.pop("_index", None)
+        for made in ("_index", "_inverted"):
+            self.__dict__.pop(made, None)
 
     @classmethod
     def create(cls, path: PathLike, descriptor: Encoder, *, local: str = "none") -> Collection:
@@ -228,6 +231,7 @@ class Collection:
         k: int = 10,
         *,
         rerank: str = "auto",
+        first: First = "both",
         where: Where | None = None,
     ) -> Ranking:
         """The ``k`` photos most alike what is asked, best first.
@@ -238,6 +242,8 @@ class Collection:
             box: the part of the photo that is meant.
             k: hits at most.
             rerank: stages that look at the first hits again (:func:`reseen.search.rerank.parse_chain`).
+            first: what finds the photos that are looked at again: the vectors (``global``), the words of local features
+                (``local``), or ``both``; the vectors alone where there are no local features.
             where: only these photos can be found: ids, or a function of their :class:`Row`.
 
         Raises:
@@ -247,7 +253,35 @@ class Collection:
         """
         asked = self.query(query, box)
         depth = self._chain(rerank, asked).depth
-        return self.rerank(self.nearest(asked, max(k, depth) if k > 0 else k, where=where), asked, rerank).top(k)
+        ranking = self.nearest(asked, max(k, depth) if k > 0 else k, where=where)
+        if depth and first != "global" and asked.has_features and self._inverted is not None:
+            ranking = self._shortlist(asked, ranking, depth, first, where)
+        return self.rerank(ranking, asked, rerank).top(k)
+
+    def _shortlist(self, asked: Query, ranking: Ranking, depth: int, first: First, where: Where | None) -> Ranking:
+        """A ranking whose first ``depth`` hits are those of the words too, in the order of both.
+
+        They stand under the similarities that stood there: what comes after compares them with the others.
+        """
+        assert self._inverted is not None
+        features = asked.features(self._extractor).inside(asked.box)
+        allowed = None if where is None else allowed_ids(where, self._snapshot.rows)
+        words = self._inverted.search([features], depth, allowed)[0][0].tolist()
+        chosen = fused([words] if first == "local" else [[hit.id for hit in ranking.hits[:depth]], words], depth)
+        if not chosen:
+            return ranking
+        similar = self.vectors_of(chosen) @ self._vector(asked)
+        taken = set(chosen)
+        rest = [] if first == "local" else [hit for hit in ranking.hits if hit.id not in taken]
+        scores = sorted([*map(float, similar), *(hit.score for hit in rest)], reverse=True)
+        rows = [self._snapshot.rows[photo] for photo in chosen]
+        named = [(row.id, row.name, row.label) for row in rows] + [(hit.id, hit.path, hit.label) for hit in rest]
+        hits = [Hit(i, *of[:2], score, of[2]) for i, (of, score) in enumerate(zip(named, scores, strict=True), 1)]
+        return ranking.reordered(hits)
+
+    @cached_property
+    def _inverted(self) -> InvertedFile | None:
+        return open_inverted(self._snapshot) if self.manifest.local != "none" else None
 
     def nearest(self, query: Asked, k: int = 10, *, where: Where | None = None) -> Ranking:
         """The same without looking again: what the index finds."""
@@ -359,7 +393,10 @@ class Collection:
             written; what was acknowledged is safe, and the same call finishes the job.
         """
         with self._writing() as writer:
-            return writer.add(self.encoder, list(walk(paths)), labels or {}, label_from_folder, progress)
+            report = writer.add(self.encoder, list(walk(paths)), labels or {}, label_from_folder, progress)
+            if writer.snapshot.manifest.local != "none":
+                open_inverted(writer.snapshot)
+            return report
 
     def add_photos(self, photos: Iterable[tuple[str, PhotoLike]], *, labels: Mapping[str, str] | None = None) -> Report:
         """Index uploads: (name, photo) pairs, photos as bytes, PIL images or arrays; a name used before is updated."""

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from reseen.collections.files import OLD_S, Disk, appending, mapped, writing
 from reseen.errors import CollectionDamaged, CollectionError
+from reseen.search.index.inverted import rows_of
 
 FOLDER = "derived"
 BLOCK = 1 << 20
@@ -110,6 +111,19 @@ class Blocks:
         found: Array = self._data[rows]
         return found
 
+    def ranges(self, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> Array:
+        """Rows ``starts[i]:stops[i]`` of every i, one range after another; only their blocks are looked at."""
+        filled = stops > starts
+        first = starts[filled] * self._kept.row // self._block
+        last = -(-stops[filled] * self._kept.row // self._block)
+        touched = np.zeros(len(self._unseen) + 1, np.int64)
+        np.add.at(touched, first, 1)
+        np.add.at(touched, last, -1)
+        for number in np.flatnonzero((np.cumsum(touched)[:-1] > 0) & self._unseen).tolist():
+            self._check_block(number)
+        found: Array = self._data[rows_of(starts, stops)]
+        return found
+
     def whole(self) -> Array:
         """All rows, checked."""
         return self[:]
@@ -118,9 +132,12 @@ class Blocks:
         """StaleBlock when a block of these rows is not what was written."""
         first, last = start * self._kept.row // self._block, -(-stop * self._kept.row // self._block)
         for number in (np.flatnonzero(self._unseen[first:last]) + first).tolist():
-            if _hash(self._bytes[number * self._block : (number + 1) * self._block]) != self._kept.hashes[number]:
-                raise StaleBlock(f"{self._kept.file}: block {number} is not what was written")
-            self._unseen[number] = False
+            self._check_block(number)
+
+    def _check_block(self, number: int) -> None:
+        if _hash(self._bytes[number * self._block : (number + 1) * self._block]) != self._kept.hashes[number]:
+            raise StaleBlock(f"{self._kept.file}: block {number} is not what was written")
+        self._unseen[number] = False
 
 
 class Derived:
@@ -309,7 +326,7 @@ def drop_unused(files: Disk, tables: set[str], *, older_than_s: float = OLD_S) -
         if name.endswith(".json"):
             with contextlib.suppress(CollectionDamaged):
                 index = read_index(files, f"{FOLDER}/{name}")
-                if index.key.get("table") in tables:
+                if index.key.get("table") in (None, *tables):
                     named |= {name, *(array.file for array in index.arrays.values())}
     for name in set(names) - named:
         made = files.time(f"{FOLDER}/{name}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -56,18 +58,14 @@ class Vocabulary:
     @cached_property
     def digest(self) -> str:
         """Tells one vocabulary from another."""
-        import hashlib
-
         return hashlib.sha256(self.to_bytes()).hexdigest()[:16]
 
     @cached_property
-    def _quantiser(self) -> faiss.Index:
+    def _quantiser(self) -> Any:
         """The nearest words: exact for a few thousand of them, by a graph for more."""
         d = self.words.shape[1]
-        if len(self) <= 2048:
-            index = faiss.IndexFlatL2(d)
-        else:
-            index = faiss.IndexHNSWFlat(d, 16)
+        index: Any = faiss.IndexFlatL2(d) if len(self) <= 2048 else faiss.IndexHNSWFlat(d, 16)
+        if len(self) > 2048:
             index.hnsw.efConstruction = 80
             index.hnsw.efSearch = 24
         index.add(np.ascontiguousarray(self.words, np.float32))
@@ -101,7 +99,7 @@ class Vocabulary:
 
     @classmethod
     def learn(
-        cls, photos: Iterable[LocalFeatures], size: int = 16384, *, kind: str = "sift", dim: int = 64, seed: int = 0
+        cls, photos: Iterable[LocalFeatures], size: int = 8192, *, kind: str = "sift", dim: int = 64, seed: int = 0
     ) -> Vocabulary:
         """Words of the features of photos: PCA, k-means (FAISS), and the medians of each word.
 
@@ -124,7 +122,7 @@ class Vocabulary:
         turn, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(dim, dim)))
         axes = np.asarray(turn @ directions[:dim], np.float32)
         y = np.asarray((x - mean) @ axes.T, np.float32)
-        kmeans = faiss.Kmeans(dim, size, niter=12, seed=seed + 1, max_points_per_centroid=64)
+        kmeans: Any = faiss.Kmeans(dim, size, niter=10, seed=seed + 1, max_points_per_centroid=48)
         kmeans.train(y)
         words = kmeans.centroids.reshape(size, dim).astype(np.float16).astype(np.float32)
         found = cls(kind, mean.astype(np.float32), axes, words, np.zeros((size, SIGNATURE_BITS), np.float32))

@@ -48,14 +48,16 @@ class Loaded:
 
     def ranges(self, starts: Rows, stops: Rows) -> NDArray[Any]:
         """See :class:`Held`."""
-        return np.asarray(self.values[rows_of(starts, stops)])
+        found: NDArray[Any] = self.values[rows_of(starts, stops)]
+        return found
 
 
 def rows_of(starts: Rows, stops: Rows) -> Rows:
     """Row numbers of ranges, one after another."""
     lengths = stops - starts
     ends = np.cumsum(lengths)
-    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - ends + lengths, lengths)
+    first: Rows = np.repeat(starts - ends + lengths, lengths)
+    return np.asarray(np.arange(len(first)) + first, np.int64)
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,28 @@ class Segment:
             np.zeros(len(ids), np.int64) if checks is None else np.asarray(checks, np.int64),
         )
 
+    @classmethod
+    def merged(cls, segments: Sequence[Segment]) -> Segment:
+        """One segment of the photos of several; those that were removed are left out."""
+        kept = [segment.ids != NOTHING for segment in segments]
+        rows = [np.cumsum(mask) - 1 + before for mask, before in zip(kept, _before(kept), strict=True)]
+        words, lists = [], []
+        for segment, mask, new in zip(segments, kept, rows, strict=True):
+            arrays = segment.arrays()
+            there = mask[arrays["photos"]]
+            words.append(np.repeat(np.arange(len(segment.starts) - 1), np.diff(segment.starts))[there])
+            moved = new[arrays["photos"][there]].astype(np.int32)
+            lists.append((moved, arrays["signatures"][there], arrays["frames"][there]))
+        every = np.concatenate(words)
+        order = np.argsort(every, kind="stable")
+        photos, signatures, frames = (Loaded(np.concatenate(part)[order]) for part in zip(*lists, strict=True))
+        starts = np.searchsorted(every[order], np.arange(len(segments[0].starts))).astype(np.int64)
+        ids, checks = (
+            np.concatenate([getattr(s, name)[mask] for s, mask in zip(segments, kept, strict=True)])
+            for name in ("ids", "checks")
+        )
+        return cls(starts, photos, signatures, frames, ids, checks)
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -113,6 +137,11 @@ class Segment:
         """A segment of kept arrays; ``photos``, ``signatures`` and ``frames`` may stay on disk (:class:`Held`)."""
         lists = {name: Loaded(a) if isinstance(a := arrays[name], np.ndarray) else a for name in ARRAYS[1:4]}
         return cls(arrays["starts"], **lists, ids=arrays["ids"], checks=arrays["checks"])
+
+
+def _before(masks: Sequence[NDArray[np.bool_]]) -> list[int]:
+    """How many are set in the masks before each."""
+    return [0, *np.cumsum([int(mask.sum()) for mask in masks]).tolist()][:-1]
 
 
 @dataclass(frozen=True)
@@ -140,8 +169,6 @@ class InvertedFile:
     vocabulary: Vocabulary = field(default_factory=default_vocabulary)
     segments: list[Segment] = field(default_factory=list)
     scoring: Scoring = field(default_factory=Scoring)
-    removed: set[int] = field(default_factory=set)
-    """Ids whose postings in the first segment are no longer looked at."""
 
     @classmethod
     def of(cls, ids: Ids, items: Sequence[LocalFeatures], vocabulary: Vocabulary | None = None) -> InvertedFile:
@@ -151,7 +178,7 @@ class InvertedFile:
         return index
 
     def __len__(self) -> int:
-        return sum(map(len, self.segments)) - len(self.removed)
+        return sum(int((segment.ids != NOTHING).sum()) for segment in self.segments)
 
     def add(self, ids: Ids, items: Sequence[LocalFeatures], checks: Ids | None = None) -> None:
         """Add photos as a segment of their own, in place of those that are there already."""
@@ -159,11 +186,9 @@ class InvertedFile:
             raise ValueError(f"{len(ids)} ids (each once) and {len(items)} photos do not fit together")
         self.remove(ids)
         self.segments.append(Segment.of(self.vocabulary, ids, items, checks))
-        self._forget()
 
     def remove(self, ids: Ids) -> None:
         """Take photos out: their postings stay, and are passed over."""
-        gone = set(ids.tolist())
         for i, segment in enumerate(self.segments):
             found = np.isin(segment.ids, ids)
             if found.any():
@@ -171,11 +196,6 @@ class InvertedFile:
                 self.segments[i] = Segment(
                     segment.starts, segment.photos, segment.signatures, segment.frames, kept, segment.checks
                 )
-        del gone
-        self._forget()
-
-    def _forget(self) -> None:
-        self.__dict__.pop("_weights", None)
 
     def search(self, asked: Sequence[LocalFeatures], k: int, allowed: Allowed | None = None) -> tuple[Ids, Vectors]:
         """See :class:`reseen.search.index.Index`; scores are 0 or more, photos without a match are not found."""
@@ -225,12 +245,12 @@ class InvertedFile:
                 holding += np.bincount(pairs // max(len(segment), 1), minlength=k)
                 listed.append((words, photos))
             total = sum(map(len, self.segments))
-            idf = np.log(np.maximum(total, 1) / np.maximum(holding, 1)).astype(np.float32) ** 2
+            idf = np.maximum(np.log(max(total, 1) / np.maximum(holding, 1)) ** 2, 1e-6).astype(np.float32)
             norms = [
                 np.sqrt(np.maximum(np.bincount(photos, idf[words], len(segment)), 1e-6)).astype(np.float32)
                 for segment, (words, photos) in zip(self.segments, listed, strict=True)
             ]
-            known = (np.maximum(idf, np.float32(1e-6)), norms)
+            known = (idf, norms)
             self.__dict__["_known"], self.__dict__["_of"] = known, [id(segment) for segment in self.segments]
         return known
 
@@ -291,6 +311,6 @@ class InvertedFile:
                 )
                 for i in range(count)
             ]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise ReseenError(f"{folder}: not an inverted file ({error})") from None
         return cls(Vocabulary.read(folder / "vocabulary.safetensors"), segments)
