@@ -12,6 +12,12 @@ from reseen.projections.moments import blocks, class_scatter, moments
 RNG = np.random.default_rng(11)
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """Every test draws the same numbers, whichever ran before it."""
+    RNG.bit_generator.state = np.random.default_rng(11).bit_generator.state
+
+
 def gaussian(n, covariance, mean=0.0):
     return (RNG.standard_normal((n, len(covariance))) @ np.linalg.cholesky(covariance).T + mean).astype(np.float32)
 
