@@ -23,7 +23,7 @@ from reseen.backbones import create_backbone
 from reseen.descriptor import Descriptor
 from reseen.evaluation import VectorCache, ablation, load_benchmarks
 from reseen.evaluation.ablation import Point
-from reseen.evaluation.learning_sets import read_learning_set
+from reseen.evaluation.learning_sets import read_learning_set, with_virtual_photos
 from reseen.heads import create_head
 
 SCORED = ("smvs-dvd", "smvs-landmarks", "paris-sub")
@@ -96,7 +96,9 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     cache = VectorCache()
-    learn_on = [read_learning_set(spec.format(arguments.photos), cache) for spec in LEARN[arguments.learn]]
+    learn_on = [
+        with_virtual_photos(read_learning_set(spec.format(arguments.photos)), cache) for spec in LEARN[arguments.learn]
+    ]
     sets = [load_benchmarks(arguments.photos / name)[0] for name in SCORED]
     began = time.perf_counter()
     grid = ablation.Grid(PROJECTIONS, DIMS, ("none", AQE), ("none", DBA))

@@ -3,7 +3,7 @@
     python -m research.default --photos DATA [--first FIRST]
 
 Whitening of the rows "without the set" is learned on the other sets. ``--first`` is the first run of
-``make_default.py train``, whose weights have seen distractors and landmarks-web only.
+``python -m tools.make_default train``, whose weights have seen distractors and landmarks-web only.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from make_default import averaged, database
 from numpy.typing import NDArray
+from tools.make_default import averaged, database
 
 import reseen
 from reseen.descriptor import Descriptor, Recipe, assemble

@@ -42,9 +42,9 @@ from reseen.evaluation.benchmarks import load_benchmarks
 from reseen.evaluation.measures.metrics import average_precision, from_scores, precision_at
 from reseen.evaluation.measures.statistics import paired_difference
 from reseen.images import Longest
+from reseen.photosets import Geometry, PhotoSet, class_folders, join, references
 from reseen.scenes import VIRTUAL, paint, virtual_photo
-from reseen.training import Progress, Trainer, TrainingSet, TrainingSettings, join
-from reseen.training.datasets import Geometry, class_folders, references
+from reseen.training import Progress, Trainer, TrainingSettings
 from reseen.training.tuples import choose_pairs
 from reseen.training.views import View, ViewReader
 
@@ -81,7 +81,7 @@ def painted(folder: Path) -> Path:
     return folder
 
 
-def reconstruction(folder: Path) -> TrainingSet:
+def reconstruction(folder: Path) -> PhotoSet:
     """Painted things seen by known cameras: what structure from motion would know of them.
 
     A thing's points are a grid on it; a camera's place is where it looks at, in widths of the thing, and its distance.
@@ -116,10 +116,10 @@ def reconstruction(folder: Path) -> TrainingSet:
     for row, (model, points) in enumerate(zip(models, seen, strict=True)):
         visible[row, model * grid.shape[1] : (model + 1) * grid.shape[1]] = points
     geometry = Geometry(np.array(centres), csr_array(visible), np.array(scales))
-    return TrainingSet("painted reconstruction", tuple(photos), np.array(models), geometry=geometry)
+    return PhotoSet("painted reconstruction", tuple(photos), np.array(models), geometry=geometry)
 
 
-def training_set(photos: Path, runs: Path, virtual: bool = True) -> TrainingSet:
+def training_set(photos: Path, runs: Path, virtual: bool = True) -> PhotoSet:
     """What the recipes learn from; ``virtual`` says whether landmarks match virtual photos of themselves too."""
     return join(
         [
@@ -130,7 +130,7 @@ def training_set(photos: Path, runs: Path, virtual: bool = True) -> TrainingSet:
     )
 
 
-def paired(data: TrainingSet, file: Path) -> TrainingSet:
+def paired(data: PhotoSet, file: Path) -> PhotoSet:
     """The set with its verified pairs, which are kept in a file: to find them takes longer than a small run."""
     if not file.is_file():
         settings = TrainingSettings.from_table(read_recipe(RECIPES[0]).training)
@@ -145,7 +145,7 @@ def no_vectors(views: Sequence[View]) -> NDArray[np.float32]:
     raise NotImplementedError("verified pairs need no vectors")
 
 
-def some_clusters(data: TrainingSet, count: int) -> TrainingSet:
+def some_clusters(data: PhotoSet, count: int) -> PhotoSet:
     """``count`` clusters of a set whose clusters are equally large."""
     chosen = np.random.default_rng(0).permutation(np.unique(data.clusters))[:count]
     return data.keep(np.isin(data.clusters, chosen))
@@ -185,7 +185,7 @@ def changed(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
     return result
 
 
-def train(recipe: Recipe, data: TrainingSet, to: Path) -> tuple[Trainer, Descriptor]:
+def train(recipe: Recipe, data: PhotoSet, to: Path) -> tuple[Trainer, Descriptor]:
     """A run from its beginning, or from where it was stopped, to its end; and what came out."""
     trainer = Trainer(assemble(recipe, {}, engine="torch", precision="float32"), data, to, progress=say)
     return trainer, trainer.run()
@@ -305,7 +305,7 @@ def ablations(photos: Path, runs: Path, only: list[str], size: int, settings: Ma
             first = first or after
 
 
-def ablation_data(name: str, photos: Path, runs: Path) -> TrainingSet:
+def ablation_data(name: str, photos: Path, runs: Path) -> PhotoSet:
     if name == "reconstruction":
         return reconstruction(runs / "reconstruction")
     if name == "all":

@@ -127,7 +127,7 @@ def museum_recipe():
         from reseen.descriptor import Recipe, read_recipe
 
         table = read_recipe("museum-lite0").to_dict()
-        table["images"] = {"shortest": 64, "aspect": 2.0}
+        table["images"] |= {"shortest": 64}
         table["backbone"]["weights"] = "random"
         table["head"] |= {"grid": 2, "dim": 8, "places": 2}
         for name in ("classifier", "fcn", "siamese", "regions"):

@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from reseen.collections import read_labels
-from reseen.collections.manifest import Manifest, manifest_path, read_manifest, write_manifest
+from reseen.collections.files import Disk
+from reseen.collections.manifest import Manifest, manifest_name, read_manifest, write_manifest
 from reseen.descriptor import Recipe, read_recipe
 from reseen.errors import ReseenError
 from reseen.evaluation import load_benchmarks
+from reseen.evaluation.learning_sets import read_learning_set
 from reseen.safe_pickle import read_pickle
 from reseen.search.local import LocalFeatures
 from reseen.search.local.sift import RootSift
-from reseen.training import read_training_set
 
 EXAMPLES = int(os.environ.get("RESEEN_FUZZ", "60"))
 """Of each parser; `make long` takes more."""
@@ -134,7 +135,7 @@ def test_lists_of_ground_truth(home, value, name):
 def test_lists_of_retrieval_sfm(home, value):
     file = home / "retrieval-SfM-30k.pkl"
     file.write_bytes(pickle.dumps(value))
-    refused_or_read(read_training_set, f"sfm:{file}")
+    refused_or_read(read_learning_set, f"sfm:{file}")
 
 
 MANIFEST = {
@@ -206,17 +207,29 @@ def test_local_features(data):
     refused_or_read(read)
 
 
-HELD = Manifest(1, "photos-1.lance", 1, 0, 8, "f" * 64, "tiny", "descriptors/f", {"settings.json": "0" * 64})
+HELD = Manifest(
+    version=1,
+    table="photos-1.lance",
+    table_version=1,
+    count=0,
+    dim=8,
+    fingerprint="f" * 64,
+    recipe="tiny",
+    descriptor="descriptors/f",
+    descriptor_files={"settings.json": "0" * 64},
+)
 
 
 @fuzz
 @given(data=st.data())
 def test_manifests_of_collections(tmp_path, data):
-    write_manifest(tmp_path, HELD)
-    path = manifest_path(tmp_path, 1)
+    files = Disk(tmp_path)
+    write_manifest(files, HELD)
+    path = tmp_path / manifest_name(1)
     text = path.read_bytes()
+    assert read_manifest(files, 1) == HELD
     path.write_bytes(data.draw(damaged(text) | changed(json.loads(text)).map(lambda v: json.dumps(v).encode())))
-    refused_or_read(read_manifest, tmp_path, 1)
+    refused_or_read(read_manifest, files, 1)
 
 
 def test_what_they_are_changed_from_is_read(home):

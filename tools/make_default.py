@@ -22,7 +22,7 @@ import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -41,9 +41,11 @@ from reseen.descriptor.runtime.allocator import tune_allocator
 from reseen.heads.base import l2
 from reseen.heads.pooling import gem
 from reseen.images import load_photo
-from reseen.scenes import VIRTUAL, mild_view, paint, virtual_photo
+from reseen.scenes import mild_view, paint
+from reseen.scenes.studio import Manner, Studio, Wish
+from reseen.search.local import RootSift
 from reseen.training.losses import info_nce
-from reseen.training.mining.selection import PairMatcher
+from reseen.training.mining.selection import inliers
 
 Pixels = NDArray[np.uint8]
 
@@ -58,8 +60,8 @@ BATCHES = ((192, 60), (256, 36), (320, 24))
 """Sides of the photos and pairs per step, in turn."""
 REAL = 0.25
 """Share of each step's pairs that are two photos of one landmark."""
-INLIERS = 12
-"""Matches that agree with one fundamental matrix, for a pair of landmark photos."""
+INLIERS = 6
+"""Places that agree with one plane or scene, for a pair of landmark photos."""
 FEWEST_PAIRS = 20
 """Verified pairs that a landmark must have to give any."""
 LAYERS = ("blocks.6", "head")
@@ -142,14 +144,13 @@ def small(pixels: Pixels) -> Pixels:
 
 def verified(files: list[Path]) -> list[tuple[Path, Path]]:
     """Pairs that geometry says show the same thing."""
-    matcher = PairMatcher()
-    for number, file in enumerate(files):
-        matcher.add(number, load_photo(file, at_least=640).pixels)
-    pairs = itertools.combinations(range(len(files)), 2)
-    return [(files[a], files[b]) for a, b in pairs if matcher.inliers(a, b) >= INLIERS]
+    sift = RootSift()
+    features = {n: sift.extract(load_photo(file, at_least=sift.side).pixels) for n, file in enumerate(files)}
+    pairs = np.array(list(itertools.combinations(range(len(files)), 2)), np.int64).reshape(-1, 2)
+    return [(files[a], files[b]) for a, b in pairs[inliers(pairs, features, "geometry") >= INLIERS].tolist()]
 
 
-def batch(found: References, step: int, seed: int) -> tuple[Tensor, Tensor]:
+def batch(found: References, studio: Studio, step: int, seed: int) -> tuple[Tensor, Tensor]:
     """Groups ``(n,)`` and photos ``uint8 (2 n, side, side, 3)``: n views, then n matching views."""
     rng = np.random.default_rng((seed, step))
     side, count = BATCHES[step % len(BATCHES)]
@@ -168,21 +169,21 @@ def batch(found: References, step: int, seed: int) -> tuple[Tensor, Tensor]:
         if number in used:
             continue
         used.add(number)
-        pixels = found.pixels[number]
-        others = [found.pixels[other] for other in rng.integers(0, len(found.pixels), 3)]
-        seen = virtual_photo(pixels, rng, replace(VIRTUAL, size=size), others).pixels
-        rows.append((found.groups[number], mild_view(pixels, rng, size), seen))
+        mild, seen = studio.make(Wish(number, "mild", step, size)), studio.make(Wish(number, "virtual", step, size))
+        assert mild is not None and seen is not None
+        rows.append((found.groups[number], mild, seen))
     groups, views, matching = zip(*rows, strict=True)
     return torch.tensor(groups), torch.from_numpy(np.stack(views + matching))
 
 
 def batches(found: References, start: int, end: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     """The batches of the steps from ``start`` to ``end``, made ahead in two threads."""
+    studio = Studio(found.pixels, Manner(side=LONGEST, behind="references"), seed=seed)
     with ThreadPoolExecutor(2) as pool:
-        ahead = {step: pool.submit(batch, found, step, seed) for step in range(start, min(end, start + 3))}
+        ahead = {step: pool.submit(batch, found, studio, step, seed) for step in range(start, min(end, start + 3))}
         for step in range(start, end):
             if step + 3 < end:
-                ahead[step + 3] = pool.submit(batch, found, step + 3, seed)
+                ahead[step + 3] = pool.submit(batch, found, studio, step + 3, seed)
             yield ahead.pop(step).result()
 
 

@@ -1,4 +1,4 @@
-"""What makes vectors, maps and local features of photos, as everything that searches knows it."""
+"""What makes vectors and maps of photos, as everything that searches knows it."""
 
 from __future__ import annotations
 
@@ -100,6 +100,10 @@ class Encoder(Protocol):
     def photo_maps(self, photo: PhotoLike, box: Box | None = None, *, crop: str | None = None) -> FeatureMaps:
         """Feature maps ``(C, h, w)`` of each layer at scale 1, cut to the box; PhotoRejected as in :meth:`encode`."""
         raise ReseenError(f"{self.name!r} gives no feature maps")
+
+    def shown(self, size: tuple[float, float]) -> Box:
+        """The part of its maps, in shares of their sides, that shows a photo of ``size`` (W, H); all of them."""
+        return (0.0, 0.0, 1.0, 1.0)
 
     def pool_parts(self, maps: FeatureMaps, parts: Sequence[Cells]) -> Vectors:
         """Unit vectors ``(n, dim)`` of parts of a photo's maps, in cells of the first map."""

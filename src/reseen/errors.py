@@ -52,7 +52,15 @@ class CollectionDamaged(CollectionError):
     """A part of a collection is missing or torn; the message names it."""
 
 
-class BenchmarkError(ReseenError):
+class CollectionUnreadable(CollectionError):
+    """A part of a collection cannot be read now (too many open files, a failing disk); nothing was changed."""
+
+
+class PhotoSetError(ReseenError):
+    """A folder or list of photos that is missing, damaged or holds nothing of use."""
+
+
+class BenchmarkError(PhotoSetError):
     """Ground truth that is missing, incomplete or contradicts itself."""
 
 

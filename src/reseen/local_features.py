@@ -47,11 +47,6 @@ class LocalFeatures:
     def __len__(self) -> int:
         return len(self.codes)
 
-    @property
-    def extracted_size(self) -> tuple[float, float]:
-        """Width and height of the photo as it was extracted."""
-        return self.size[0] * self.scale, self.size[1] * self.scale
-
     def vectors(self) -> NDArray[np.float32]:
         """Unit descriptors, ``(n, d)`` float32; a code of zeros stays zero."""
         x = self.codes.astype(np.float32) - self.zero

@@ -143,6 +143,16 @@ _ADMITTED: dict[str, Any] = {
 }
 
 
+def torch_globals() -> list[tuple[Any, str]]:
+    """What ``torch.serialization.safe_globals`` admits for numpy arrays in files of torch; read with :func:`plain`."""
+    return [(made, name) for name, made in _ADMITTED.items() if name.startswith("numpy.") or name == "_codecs.encode"]
+
+
+def plain(value: Any) -> Any:
+    """What was read with :func:`torch_globals`, with numpy's own arrays; UntrustedFile as in :func:`read_pickle`."""
+    return _Plain().of(value)
+
+
 def _checked(load: Callable[[Any], None]) -> Callable[[Any], None]:
     """An instruction that loads a number, and a look at it."""
 

@@ -217,6 +217,16 @@ class Fitted(TypedDict):
     rejected: list[Rejected]
 
 
+class Converted(TypedDict):
+    """``convert``: how many scales photos are seen at, and whether vectors are whitened afterwards."""
+
+    descriptor: str
+    fingerprint: str
+    dim: int
+    scales: int
+    whitening: bool
+
+
 class Trained(TypedDict):
     """``train``."""
 
@@ -425,6 +435,7 @@ OUTPUTS: dict[str, type] = {
     "ablate": Ablated,
     "fit": Fitted,
     "train": Trained,
+    "convert": Converted,
     "recipes": Recipes,
 }
 """What each verb prints with ``--json``: an object on one line, or one per query and line."""

@@ -68,6 +68,29 @@ def test_a_cell_sees_all_of_its_receptive_field_and_nothing_else():
     assert seen(*[(y, x) for y in range(120) for x in range(120) if y not in inside or x not in inside]) == seen()
 
 
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [("vgg16", "pool3"), ("alexnet", "pool5"), ("resnet50", "layer2.3"), ("efficientnet-lite0", "blocks.2")],
+)
+def test_the_centre_of_what_a_cell_sees(name, layer):
+    backbone = create_backbone(name, [layer], "random")
+    for key, parameter in backbone.named_parameters():  # means, so that nothing is cut off or saturates
+        parameter.data.fill_(1 / parameter[0].numel() if parameter.dim() == 4 else float(key.endswith("weight")))
+    for module in list(backbone.modules()):
+        for key, part in module.named_children():
+            if isinstance(part, torch.nn.MaxPool2d):  # a maximum has a gradient at one place only
+                setattr(module, key, torch.nn.AvgPool2d(part.kernel_size, part.stride, part.padding))
+    x = torch.ones(1, 3, 512, 512, requires_grad=True)
+    maps = backbone(x)[0]
+    cell = maps.shape[2] // 2
+    maps[0, :, cell, cell].sum().backward()
+    rows = x.grad.abs().sum((0, 1, 3)).nonzero().flatten()
+    (found,) = backbone.layers
+    assert len(rows) == found.receptive_field
+    assert float(rows[0] + rows[-1] + 1) / 2 == found.centre + cell * found.stride
+    assert create_backbone("timm:vit_tiny_patch16_224", ["blocks.11"], "random").layers[0].centre is None
+
+
 @pytest.mark.parametrize("name", ["resnet101", "resnext101"])
 def test_residual_networks_have_their_last_two_blocks(name):
     backbone = create_backbone(name, ["layer4.2", "layer4.1"])

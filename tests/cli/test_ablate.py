@@ -71,7 +71,7 @@ def test_what_is_wrong_is_one_line(tmp_path, call, recipes, lessons, gallery):
         (1, "pca to 9999 dimensions", "-p", "pca:dim=9999", "--learn", lessons),
         (1, "matching pairs: none", "-p", "lw", "--learn", f"photos:{tmp_path / 'lessons'}"),
         (1, "no such folder", "-p", "pca", "--learn", f"photos:{tmp_path / 'gone'}"),
-        (1, "to learn on: photos:DIR", "-p", "pca", "--learn", tmp_path / "gone.json"),
+        (1, "to learn from: photos, folders", "-p", "pca", "--learn", tmp_path / "gone.json"),
         (1, "dimensions must be 1 or more", "-d", 0),
         (2, "'many' is neither a number nor full", "-d", "many"),
         (1, "expansion 'aqe' is not", "--expand", "aqe"),

@@ -178,9 +178,9 @@ def test_reader_keeps_its_version_while_a_writer_goes_on(museum, tmp_path, paint
 
 def test_a_second_writer_gets_a_clear_error(museum, tmp_path):
     with museum._writing():
-        code = f"import reseen; reseen.Collection.open({str(museum.folder)!r}).remove(1)"
+        code = f"import reseen; c = reseen.Collection.open({str(museum.folder)!r}); c.wait_s = 0; c.remove(1)"
         run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "CollectionLocked" in run.stderr and "another process is writing" in run.stderr
+    assert "CollectionLocked" in run.stderr and f"process {os.getpid()} on " in run.stderr
     with museum._writing(), pytest.raises(CollectionLocked):
         Collection.open(museum.folder).remove(museum.photos()[0].id)
 

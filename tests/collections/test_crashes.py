@@ -114,7 +114,7 @@ def test_an_empty_manifest_of_the_table_falls_back(indexed, pixels):
     assert len(collection) == 10 and collection.damage
     assert collection.add(*[os.fsdecode(row.path) for row in indexed.photos()]).added == 10
     assert len(Collection.open(indexed.folder)) == 20
-    assert Collection.open(indexed.folder).verify() == []
+    assert all("set aside" in problem for problem in Collection.open(indexed.folder).verify())
 
 
 def test_damage_is_named(indexed):

@@ -8,6 +8,7 @@ from reseen.collections import Collection
 from reseen.errors import CollectionError, PhotoRejected, ReseenError
 from reseen.registry import INDEXES
 from reseen.search import Query, index
+from reseen.search.local import LocalFeatures, RootSift
 from reseen.search.rerank import RerankError
 
 
@@ -145,3 +146,20 @@ def test_vectors_by_id(shelf):
     shelf.remove(wanted[1])
     with pytest.raises(KeyError):
         shelf.vectors_of(wanted)
+    empty = Collection.create(shelf.folder.parent / "empty", shelf.encoder)
+    assert empty.vectors_of([]).shape == (0, shelf.encoder.dim)
+    with pytest.raises(KeyError, match="12"):
+        empty.vectors_of([12])
+
+
+def test_local_features_see_as_many_pixels_in_the_collection_as_in_the_query(tmp_path, make):
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    Image.fromarray(noise).resize((2400, 1800), Image.Resampling.BICUBIC).save(tmp_path / "large.jpg")
+    collection = Collection.create(tmp_path / "c", make(), local="sift")
+    collection.add(tmp_path / "large.jpg")
+    (row,) = collection.photos()
+    kept = LocalFeatures.from_bytes(collection.features([row.id])[row.id])
+    assert kept.extracted_size == pytest.approx((640, 480))
+    query = collection.query(tmp_path / "large.jpg")
+    np.testing.assert_array_equal(query.vector(collection.encoder), collection.vectors()[1][0])
+    assert query.features(RootSift()).to_bytes() == kept.to_bytes()

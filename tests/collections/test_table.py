@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from reseen.collections.files import Disk
 from reseen.collections.table import Row, Table, as_arrow, schema
 
 
@@ -34,7 +35,7 @@ def test_rows_come_back_as_they_were_kept(tmp_path):
             width=3, height=4, label="cup", check=5),
         Row(id=8, name="upload", sha256="t"),
     ]  # fmt: skip
-    table = Table.create(tmp_path / "t.lance", as_arrow(rows, np.ones((2, 3), np.float32), [None, b"x"], 3))
+    table = Table.create(Disk(tmp_path), "photos-1.lance", as_arrow(rows, np.ones((2, 3), np.float32), [None, b"x"], 3))
     assert table.rows() == rows
     assert dataclasses.replace(rows[1], path=b"") == rows[1]
 

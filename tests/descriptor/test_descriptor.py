@@ -148,6 +148,27 @@ def test_openvino_gives_the_same_vectors_at_odd_sizes():
     np.testing.assert_allclose(fast.encode(photos), slow.encode(photos), atol=2e-5)
 
 
+@pytest.mark.parametrize("layers", [["layer4"], ["layer4", "layer3"]])
+def test_parts_of_maps_are_pooled_as_they_would_be_alone(make, layers):
+    descriptor = make(
+        backbone={"name": "timm:resnet10t", "layers": layers, "weights": "random"},
+        head={"kind": "remap" if len(layers) > 1 else "rmac"},
+        images={"longest": 192},
+    )
+    photo = np.random.default_rng(0).integers(0, 256, (128, 192, 3), np.uint8)
+    maps = descriptor.photo_maps(photo)
+    assert [m.shape[1:] for m in maps] == [(4, 6), (8, 12)][: len(layers)]
+    parts = [(0, 0, 2, 2), (1, 0, 4, 3), (3, 1, 5, 3), (0, 0, 6, 4), (4, 2, 6, 4)]
+    found = descriptor.pool_parts(maps, parts)
+    for vector, (x0, y0, x1, y1) in zip(found, parts, strict=True):
+        cut = [
+            torch.from_numpy(m[:, y0 * s : y1 * s, x0 * s : x1 * s])[None] for m, s in zip(maps, (1, 2), strict=False)
+        ]
+        with torch.inference_mode():
+            np.testing.assert_allclose(vector, descriptor.project(descriptor.head(cut).numpy())[0], atol=1e-5)
+    np.testing.assert_allclose(found[3], descriptor.encode(photo)[0], atol=1e-5)
+
+
 SELECTIVE = {"kind": "selective", "d": 8, "k": 20, "mask": "none", "sample": 500}
 
 

@@ -27,7 +27,7 @@ def lessons(tmp_path, cache, paint):
     """Six classes of three photos."""
     for i in range(6):
         paint(tmp_path / "lessons" / str(i), 3, start=100 + 3 * i)
-    return [read_learning_set(f"folders:{tmp_path / 'lessons'}", cache)]
+    return [read_learning_set(f"folders:{tmp_path / 'lessons'}")]
 
 
 def whitened(make, projection, vectors):
@@ -92,7 +92,7 @@ def test_pairs_reach_the_projections_that_need_them(cache, make, benchmark, less
     points = list(ablate([make()], [benchmark], grid, lessons, cache=cache))
     assert [point.dim for point in points] == [512, 512, 16]
     vectors = cache.encode(make(), lessons[0].photos).vectors
-    expected = evaluate(whitened(make, LW(shrinkage=0.3), (vectors, lessons[0].pairs)), benchmark, cache=cache)
+    expected = evaluate(whitened(make, LW(shrinkage=0.3), (vectors, lessons[0].matching)), benchmark, cache=cache)
     np.testing.assert_allclose(points[0].run.ap, expected.ap, atol=1e-12)
 
 
@@ -116,7 +116,7 @@ def test_heads_pass_the_network_once(tmp_path, cache, make, benchmark, lessons, 
 
 
 def test_photos_that_are_learned_on_and_scored_are_noted(cache, make, gallery, benchmark):
-    lesson = read_learning_set(str(gallery("second", start=0)), cache)  # the same pictures in another folder
+    lesson = read_learning_set(gallery("second", start=0))  # the same pictures in another folder
     (point,) = ablate([make()], [benchmark], Grid(("pca:shrinkage=0.1",)), [lesson], cache=cache)
     assert "12 of its 14 photos are among those that projections are learned on" in point.run.card["notes"]
     assert point.run.card["learned_on"] == "projection: second (12 photos, 4 pairs)"
@@ -126,8 +126,8 @@ def test_photos_that_are_learned_on_and_scored_are_noted(cache, make, gallery, b
 
 def test_photos_to_learn_on_that_cannot_be_used_are_left_out(tmp_path, cache, make, benchmark, lessons, caplog):
     (tmp_path / "lessons" / "0" / "bad.png").write_bytes(b"")
-    spoiled = read_learning_set(f"folders:{tmp_path / 'lessons'}", cache)
-    assert len(spoiled.pairs) == len(lessons[0].pairs) + 3
+    spoiled = read_learning_set(f"folders:{tmp_path / 'lessons'}")
+    assert len(spoiled.matching) == len(lessons[0].matching) + 3
     with caplog.at_level(logging.WARNING):
         (found,) = ablate([make()], [benchmark], Grid(("lda:shrinkage=0.3",)), [spoiled], cache=cache)
     assert "1 photos to learn on cannot be used" in caplog.text
@@ -139,7 +139,7 @@ def test_nothing_to_learn_on_is_said(tmp_path, cache, make, benchmark, paint):
     with pytest.raises(BenchmarkError, match="name some with --learn"):
         list(ablate([make()], [benchmark], Grid(("pca",)), [], cache=cache))
     paint(tmp_path / "p", 3)
-    unpaired = read_learning_set(f"photos:{tmp_path / 'p'}", cache)
+    unpaired = read_learning_set(f"photos:{tmp_path / 'p'}")
     with pytest.raises(BenchmarkError, match="tiny: projection 'lw': .*matching pairs: none"):
         list(ablate([make()], [benchmark], Grid(("lw",)), [unpaired], cache=cache))
 

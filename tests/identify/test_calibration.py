@@ -6,7 +6,7 @@ import pytest
 from reseen.collections.gallery import Gallery
 from reseen.errors import CollectionDamaged, CollectionError
 from reseen.identify import Calibration, calibrate
-from reseen.identify.calibration import BLOB, Trials, best_other, learn, leave_one_out, stored, trade_off
+from reseen.identify.calibration import BLOBS, Trials, best_other, learn, leave_one_out, stored, trade_off
 
 
 def test_best_other():
@@ -80,7 +80,7 @@ def test_it_is_kept_with_the_collection_and_goes_stale(museum):
     rows = collection.photos()
     collection.remove(*[row.id for row in rows if row.label in ("work 0", "work 1")])
     assert stored(collection, Gallery.of(collection)) is None
-    collection.put_blob(BLOB, b"[]")
+    collection.put_blob(BLOBS["neighbours"], b"[]")
     with pytest.raises(CollectionDamaged, match="calibration"):
         stored(collection, gallery)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reseen.errors import PhotoRejected
-from reseen.images import Exact, Longest, Shortest, check_box, load_photo, prepare
+from reseen.images import Exact, Longest, Shortest, check_box, load_photo, placed, prepare
 
 
 def ramp(width, height):
@@ -101,3 +101,32 @@ def test_boxes_are_clipped_and_refused_when_empty():
 def test_slivers_become_inputs_of_at_least_one_cell(size):
     pixels = prepare(load_photo(ramp(*size)), Longest(512))
     assert min(pixels.shape[:2]) == 32 and max(pixels.shape[:2]) <= 512
+
+
+@pytest.mark.parametrize(
+    ("rule", "size", "inside", "whole"),
+    [
+        (Longest(100), (400, 200), (0, 0, 100, 50), (100, 50)),
+        (Longest(100), (400, 40), (0, 11, 100, 21), (100, 32)),
+        (Shortest(64, 2.0, noise=True), (400, 40), (0, 25, 128, 38), (128, 64)),
+        (Shortest(64, 2.0, noise=True), (40, 400), (25, 0, 38, 128), (64, 128)),
+        (Shortest(64, 2.0, noise=True), (120, 80), (0, 0, 96, 64), (96, 64)),
+    ],
+)
+def test_the_place_of_a_photo_in_its_input_is_known(rule, size, inside, whole):
+    seen = prepare(load_photo(np.full((size[1], size[0], 3), 200, np.uint8)), rule)
+    assert (seen.shape[1], seen.shape[0]) == whole
+    assert placed(rule, size) == (inside, whole)
+    x0, y0, x1, y1 = inside
+    assert (seen[y0:y1, x0:x1] == 200).all()
+
+
+def test_noise_fills_what_is_beyond_the_aspect_and_nothing_else():
+    photo = load_photo(np.full((40, 400, 3), 200, np.uint8))
+    rule = Shortest(64, 2.0, noise=True)
+    seen = prepare(photo, rule)
+    assert seen[:25].std() > 60
+    assert seen[38:].std() > 60
+    np.testing.assert_array_equal(seen, prepare(photo, rule))
+    assert prepare(photo, rule, factor=0.75).shape[:2] == (48, 96)
+    assert prepare(photo, rule, (0, 0, 200, 40)).shape[:2] == (64, 128)

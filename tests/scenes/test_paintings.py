@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 from reseen.scenes import MANNERS, paint
-from reseen.scenes.paintings import contact_sheet
 
 
 @pytest.mark.parametrize("manner", list(MANNERS))
@@ -24,9 +23,3 @@ def test_sixty_paintings_are_sixty_different_pictures():
 
 def test_manners_take_turns():
     assert {paint(n, longest=40).manner for n in range(len(MANNERS))} == set(MANNERS)
-
-
-def test_contact_sheet_holds_every_painting():
-    sheet = contact_sheet(range(7), columns=4, cell=60)
-    assert sheet.shape == (120, 240, 3)
-    assert (sheet[:60, 180:] != 128).any() and (sheet[60:, 180:] == 128).all()

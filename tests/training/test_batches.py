@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from reseen.images import Longest
+from reseen.photosets import class_folders, join, references
 from reseen.training.batches import Stretch, batches
-from reseen.training.datasets import class_folders, join, references
 from reseen.training.distributed import Workers
 from reseen.training.settings import TrainingSettings, Views
 from reseen.training.tuples import choose_pairs

@@ -6,9 +6,9 @@ import torch
 
 from reseen.errors import TrainingError
 from reseen.heads.divergence import kl_weights
+from reseen.photosets import class_folders, references
 from reseen.projections import create_projection
 from reseen.training import initialise as initialisation
-from reseen.training.datasets import class_folders, references
 from reseen.training.initialise import SHRINKAGE, initialise, pooled, start_as_whitening
 from reseen.training.losses import create_loss
 from reseen.training.network import Network

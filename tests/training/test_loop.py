@@ -15,10 +15,11 @@ import pytest
 import torch
 
 from reseen.errors import TrainingError
-from reseen.training import Trainer, TrainingSettings, join
-from reseen.training.datasets import class_folders, references
+from reseen.photosets import class_folders, join, references
+from reseen.training import Trainer, TrainingSettings
 from reseen.training.loop import Progress
 from reseen.training.network import Network
+from reseen.training.settings import Negatives
 
 
 def weights(descriptor) -> torch.Tensor:
@@ -38,7 +39,7 @@ def test_a_run_learns_and_leaves_everything(tiny_for, classes, tmp_path):
     assert seen[-1].best == pytest.approx(best)
     assert {p.stage for p in seen} == {"start", "mine", "train", "validate", "epoch", "finish"}
     card = (tmp_path / "run" / "card.md").read_text()
-    assert "folders:classes: 24 photos" in card
+    assert "/classes: 24 photos" in card
     assert got.fingerprint in card
     assert sorted(p.name for p in (tmp_path / "run" / "descriptor").iterdir()) == [
         "settings.json",
@@ -232,7 +233,7 @@ import torch
 torch.set_num_threads(1)
 from conftest import tiny_descriptor
 from reseen.training import Trainer
-from reseen.training.datasets import class_folders
+from reseen.photosets import class_folders
 from reseen.training.distributed import workers
 with workers(torch.device("cpu")) as group:
     Trainer(tiny_descriptor(**{options!r}), class_folders(Path({classes!r})), Path({to!r}),
@@ -291,6 +292,17 @@ def test_a_killed_run_goes_on_exactly(tiny_for, classes, tmp_path):
     torch.testing.assert_close(weights(resumed), weights(whole), rtol=0, atol=1e-6)
 
 
+def test_a_loss_without_negatives_is_refused_before_anything_is_made(tiny_for, classes, tmp_path):
+    from reseen.errors import RecipeError
+
+    for kind in ("contrastive", "triplet"):
+        start = tiny_for(loss={"kind": kind})
+        settings = TrainingSettings(loss={"kind": kind}, negatives=Negatives(rule="none"))
+        with pytest.raises(RecipeError, match="learns from negatives"):
+            Trainer(start, class_folders(classes), tmp_path / "run", settings=settings)
+    assert not (tmp_path / "run").exists()
+
+
 def test_settings_are_checked():
     from reseen.errors import RecipeError
 
@@ -301,6 +313,12 @@ def test_settings_are_checked():
         ({"negatives": {"rule": "n9"}}, "negatives.rule"),
         ({"average": 1.5}, "average"),
         ({"loss": {"margin": 1}}, "kind"),
+        ({"loss": {"kind": "contrastive"}, "negatives": {"rule": "none"}}, "'contrastive' learns from negatives"),
+        ({"loss": {"kind": "triplet"}, "negatives": {"rule": "none"}}, "'triplet' learns from negatives"),
+        ({"loss": {"kind": "triplet"}, "negatives": {"rule": "n2", "count": 0}}, "count = 0 give none"),
+        ({"pairs": {"inliers": [5, 30], "model": "fundamental"}}, "least above 7"),
+        ({"pairs": {"inliers": [30, 5]}}, r"\[30, 5\] is not"),
+        ({"pairs": {"model": "plane"}}, "pairs.model"),
     ]:
         with pytest.raises(RecipeError, match=message):
             TrainingSettings.from_table(table)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reseen.training.datasets import class_folders, references
+from reseen.photosets import class_folders, references
 from reseen.training.result import learn_projection
 from reseen.training.settings import TrainingSettings
 

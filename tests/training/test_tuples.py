@@ -8,7 +8,7 @@ from PIL import Image
 from scipy.sparse import csr_array
 
 from reseen.errors import TrainingError
-from reseen.training.datasets import Geometry, class_folders, join, references
+from reseen.photosets import Geometry, class_folders, join, references
 from reseen.training.settings import Negatives, Pairs, TrainingSettings
 from reseen.training.tuples import choose_pairs, epoch_order, likeness, mine
 from reseen.training.views import View, ViewReader

@@ -7,7 +7,7 @@ import pytest
 
 from reseen.errors import TrainingError
 from reseen.evaluation.benchmarks import load_benchmarks
-from reseen.training.datasets import class_folders, join, references
+from reseen.photosets import class_folders, join, references
 from reseen.training.validation import from_benchmark, from_set
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reseen.images import Longest
-from reseen.training.datasets import class_folders
+from reseen.photosets import class_folders
 from reseen.training.settings import Views
 from reseen.training.views import View, ViewReader
 

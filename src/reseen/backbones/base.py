@@ -22,7 +22,8 @@ class Layer:
     """A feature layer that is read.
 
     ``stride`` is in pixels of the input per cell; ``signed`` says that values below 0 occur; ``receptive_field`` is
-    the side in pixels of what one cell sees, None where it is not known.
+    the side in pixels of what one cell sees, and ``centre`` the middle of what the first cell of a row or column sees,
+    in pixels from the border; None where they are not known.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Layer:
     stride: int
     signed: bool
     receptive_field: int | None = None
+    centre: float | None = None
 
 
 class Backbone(nn.Module):
@@ -91,8 +93,8 @@ class StepsBackbone(Backbone):
         kept = order[: max(order.index(layer) for layer in layers) + 1]
         shapes = _shapes([steps[step] for step in kept])
         found = {
-            step: Layer(step, channels, stride, signed[step], field)
-            for step, (channels, stride, field) in zip(kept, shapes, strict=True)
+            step: Layer(step, channels, stride, signed[step], field, centre)
+            for step, (channels, stride, field, centre) in zip(kept, shapes, strict=True)
         }
         super().__init__(name, [found[layer] for layer in layers], mean, std)
         self.net = nn.ModuleDict({step.replace(".", "_"): steps[step] for step in kept})
@@ -108,18 +110,22 @@ class StepsBackbone(Backbone):
         return [found[layer.name] for layer in self.layers]
 
 
-def _shapes(modules: Sequence[nn.Module], side: int = 512) -> list[tuple[int, int, int]]:
-    """(channels, stride, receptive field) after each module of a chain, on shapes alone (no arithmetic is done).
+def _shapes(modules: Sequence[nn.Module], side: int = 512) -> list[tuple[int, int, int, float]]:
+    """(channels, stride, receptive field, its first centre) after each module of a chain, on shapes alone.
 
     The stride is what the input grows by for one more cell: borders do not enter. The receptive field grows by each
-    window that is met; side branches of a block must have none (shortcuts of a residual block are 1 x 1).
+    window that is met, and its centre moves by half the window less what was filled up before it; side branches of a
+    block must have none (shortcuts of a residual block are 1 x 1).
     """
-    field = 1
+    field, centre = 1, 0.5
 
-    def met(window: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        nonlocal field
+    def met(window: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal field, centre
         reach = (_side(window.kernel_size) - 1) * _side(getattr(window, "dilation", 1))
-        field += reach * round(2 * side / inputs[0].shape[2])
+        pixels = round(2 * side / inputs[0].shape[2])
+        field += reach * pixels
+        if reach:
+            centre += (reach / 2 - _before(window, inputs[0].shape[2], output.shape[2], reach)) * pixels
 
     shapes = []
     small, large = (torch.empty(1, 3, n, n, device="meta") for n in (side, 2 * side))
@@ -129,13 +135,20 @@ def _shapes(modules: Sequence[nn.Module], side: int = 512) -> list[tuple[int, in
             shadow = {name: tensor.to("meta") for name, tensor in named}
             small = functional_call(module, shadow, (small,))
             windows = [part for part in module.modules() if hasattr(part, "kernel_size")]
-            hooks = [window.register_forward_pre_hook(met) for window in windows]
+            hooks = [window.register_forward_hook(met) for window in windows]
             large = functional_call(module, shadow, (large,))
             for hook in hooks:
                 hook.remove()
             stride = round(side / (int(large.shape[2]) - int(small.shape[2])))
-            shapes.append((int(small.shape[1]), stride, field))
+            shapes.append((int(small.shape[1]), stride, field, centre))
     return shapes
+
+
+def _before(window: nn.Module, cells: int, made: int, reach: int) -> int:
+    """Cells that a window fills up before the first one; TensorFlow's networks fill up as many as the size needs."""
+    own = _side(getattr(window, "padding", 0))
+    missing = (made - 1) * _side(window.stride) + reach + 1 - cells
+    return own if own or missing <= 0 else missing // 2
 
 
 def _side(size: Any) -> int:

@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         learn: Annotated[
             list[str] | None,
-            typer.Option(help="What projections learn on: photos:DIR, folders:DIR, virtual:DIR, a benchmark; repeat."),
+            typer.Option(help=f"What projections learn on; repeat. {options.LEARNING_SETS}"),
         ] = None,
         box: options.BoxRule = "crop",
         size: options.Size = None,
@@ -57,7 +57,7 @@ def register(app: typer.Typer) -> None:
         """
         from reseen.evaluation import Protocol, VectorCache, ablation, load_benchmarks
         from reseen.evaluation.changed_recipes import open_recipe
-        from reseen.evaluation.learning_sets import read_learning_set
+        from reseen.evaluation.learning_sets import read_learning_set, with_virtual_photos
 
         grid = ablation.Grid(
             tuple(projection or [ablation.OWN]),
@@ -72,7 +72,7 @@ def register(app: typer.Typer) -> None:
             for benchmark in load_benchmarks(spec, distractors=distractors or [], partial=partial)
         ]
         held = VectorCache(cache)
-        learn_on = [read_learning_set(spec, held) for spec in learn or []]
+        learn_on = [with_virtual_photos(read_learning_set(spec), held) for spec in learn or []]
         descriptors = [
             open_recipe(name, size=size, scales=scales, weights=weights, precision=precision)
             for name in recipe or ["default"]

@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
             typer.Option(min=0, max=1, help="Share of unknown objects that may be named. [default: fewest errors]"),
         ] = None,
         trials: Annotated[int | None, typer.Option(min=1, help="Virtual photos to try. [default: 240 at most]")] = None,
+        by: Annotated[str, typer.Option(help="What names objects: neighbours or classifier.")] = "neighbours",
         seed: Annotated[int, typer.Option(help="Of the virtual photos.")] = 0,
         force: Annotated[bool, typer.Option("--force", help="Let the same photo stand under two labels.")] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print the calibration for programs.")] = False,
@@ -36,10 +37,20 @@ def register(app: typer.Typer) -> None:
         from reseen.collections.gallery import Gallery
         from reseen.identify import calibrate as measure
 
+        if by not in ("neighbours", "classifier"):
+            raise typer.BadParameter(f"{by!r} is not neighbours or classifier", param_hint="--by")
         held = opened(collection)
         gallery = Gallery.of(held, force=force)
         with console.progress("calibrating", quiet=quiet or as_json) as step:
-            found = measure(held, gallery, trials=trials, false_accepts=false_accepts, seed=seed, progress=step)
+            found = measure(
+                held,
+                gallery,
+                trials=trials,
+                false_accepts=false_accepts,
+                seed=seed,
+                by=by,  # type: ignore[arg-type]
+                progress=step,
+            )
         if as_json:
             console.emit(asdict(found))
         elif not quiet:

@@ -8,7 +8,7 @@ import typer
 
 from reseen import schema
 from reseen.cli import console
-from reseen.cli.collections import opened
+from reseen.cli.collections import Wait, opened
 
 
 def register(app: typer.Typer) -> None:
@@ -20,10 +20,11 @@ def register(app: typer.Typer) -> None:
         grace: Annotated[
             float, typer.Option(min=0, help="Seconds for which readers of older versions are not disturbed.")
         ] = 3600.0,
+        wait: Wait = 10.0,
         as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     ) -> None:
         """Merge small files and remove versions that no reader holds any more."""
-        held = opened(collection)
+        held = opened(collection, wait_s=wait)
         freed = held.compact(grace_s=grace)
         if as_json:
             report: schema.Compacted = {"freed_bytes": freed, "version": held.version}

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reseen import schema
-from reseen.cli import console
+from reseen.cli import console, options
 
 if TYPE_CHECKING:
     from reseen.descriptor import Descriptor
     from reseen.errors import PhotoRejected
-    from reseen.evaluation.learning_sets import LearningSet
+    from reseen.photosets import PhotoSet
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +30,7 @@ def fit(
     ] = None,
     pairs: Annotated[
         list[str] | None,
-        typer.Option(help="Photos with matching pairs, for lw and lda: folders:DIR, virtual:DIR, a benchmark; repeat."),
+        typer.Option(help=f"Photos with matching pairs, for lw and lda; repeat. {options.LEARNING_SETS}"),
     ] = None,
     network: Annotated[
         str | None,
@@ -65,7 +65,7 @@ def fit(
     with console.progress("learning", quiet=quiet or as_json) as step:
         fitted = descriptor.fit(
             chosen,
-            material.pairs if len(material.pairs) else None,
+            material.matching if len(material.matching) else None,
             seed=seed,
             progress=step,
             rejected=refused.__setitem__,
@@ -95,15 +95,16 @@ def fit(
         )
 
 
-def matching(specs: list[str]) -> LearningSet:
-    """Photos, whole, and their matching pairs, of all the sets together; BenchmarkError when no two match."""
-    from reseen.errors import BenchmarkError
+def matching(specs: list[str]) -> PhotoSet:
+    """Photos, whole, and their matching pairs, of all the sets together; PhotoSetError when no two match."""
+    from reseen.errors import PhotoSetError
     from reseen.evaluation import VectorCache
-    from reseen.evaluation.learning_sets import joined, read_learning_set
+    from reseen.evaluation.learning_sets import read_learning_set, with_virtual_photos
+    from reseen.photosets import join
 
-    found = joined([read_learning_set(spec, VectorCache()) for spec in specs])
-    if specs and not len(found.pairs):
-        raise BenchmarkError(f"{found.name}: no two photos match; in folders:DIR each class is a folder of DIR")
+    found = with_virtual_photos(join([read_learning_set(spec) for spec in specs]), VectorCache())
+    if specs and not len(found.matching):
+        raise PhotoSetError(f"{found.name}: no two photos match; in folders:DIR each class is a folder of DIR")
     return found
 
 

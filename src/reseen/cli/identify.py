@@ -31,6 +31,10 @@ def register(app: typer.Typer) -> None:
         ] = None,
         k: Annotated[int, typer.Option("-k", min=1, help="Instances per photo.")] = 5,
         objects: Annotated[bool, typer.Option("--objects", help="Look for several objects, each with a box.")] = False,
+        by: Annotated[
+            str,
+            typer.Option(help="What names objects: neighbours, or the classifier that `adapt --recipe` has trained."),
+        ] = "neighbours",
         references: Annotated[
             str, typer.Option(help="What stands for an instance: photos, average or ranked.")
         ] = "photos",
@@ -61,6 +65,14 @@ def register(app: typer.Typer) -> None:
 
         if references not in ("photos", "average", "ranked"):
             raise typer.BadParameter(f"{references!r} is not photos, average or ranked", param_hint="--references")
+        if by not in ("neighbours", "classifier"):
+            raise typer.BadParameter(f"{by!r} is not neighbours or classifier", param_hint="--by")
+        if by == "classifier" and (objects or references != "photos" or rerank not in ("auto", "none")):
+            raise typer.BadParameter(
+                "the classifier names one object and looks at no references: leave out --objects, --references and "
+                "--rerank",
+                param_hint="--by",
+            )
         boxes = [parse_box(text) for text in box or []]
         held = opened(collection)
         paths = [os.fsdecode(item.path) for item in walk(photos) if not item.ignored]
@@ -75,9 +87,16 @@ def register(app: typer.Typer) -> None:
                 threshold=threshold,
                 force=force,
                 rerank=rerank,
+                by=by,  # type: ignore[arg-type]
             )
 
         identifier = identifying()
+        if identifier.classes is not None and identifier.classes.missing:
+            missing = identifier.classes.missing
+            console.note(
+                f"{len(missing)} objects came after the classifier was trained and are never named, the first is "
+                f"{missing[0]!r}: train it again with `reseen adapt --recipe`"
+            )
         if identifier.calibration is None:
             with console.progress("calibrating", quiet=quiet or as_json) as step:
                 identifier = identifying(_calibrated(held, identifier, step))
@@ -106,12 +125,12 @@ def _calibrated(held: Collection, identifier: Identifier, step: Callable[[int, i
     from reseen.identify.calibration import keep, measure
 
     try:
-        found = measure(held, identifier.photos, progress=step)
+        found = measure(held, identifier.photos, by=identifier.by, progress=step)
     except CollectionError as error:
         console.note(f"not calibrated, so every photo gets an answer: {error}")
         return None
     try:
-        keep(held, found)
+        keep(held, found, identifier.by)
     except (CollectionError, OSError) as error:
         console.note(f"the calibration is not kept: {error}")
     return found

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from reseen.cli import console
+from reseen.cli.collections import Wait, patient
 from reseen.errors import CollectionError
 
 
@@ -29,18 +30,20 @@ def register(app: typer.Typer) -> None:
         label_from_folder: Annotated[
             bool, typer.Option("--label-from-folder", help="Each photo's folder is its label.")
         ] = False,
+        wait: Wait = 10.0,
         as_json: Annotated[bool, typer.Option("--json", help="Print a report for programs.")] = False,
         quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
     ) -> int:
         """Add photos to a collection; again later, only new and changed ones are read."""
         from reseen.collections import Collection, read_labels
+        from reseen.collections.creating import vacant
         from reseen.collections.local import full_name
         from reseen.descriptor import load
         from reseen.images import walk
 
         named = read_labels(labels) if labels else None
         folder = Path(to)
-        if not (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+        if vacant(folder):
             if all(item.ignored for item in walk(photos)):
                 raise CollectionError(f"{', '.join(photos)}: there are no photos here")
             collection = Collection.create(folder, load(recipe or "default", weights=weights), local=local or "none")
@@ -54,6 +57,7 @@ def register(app: typer.Typer) -> None:
                 )
             for damage in collection.damage:
                 console.note(f"damaged: {damage}; going on from version {collection.version}")
+        patient(collection, wait, quiet=quiet or as_json)
         with console.progress("indexing", quiet=quiet or as_json) as step:
             report = collection.add(*photos, labels=named, label_from_folder=label_from_folder, progress=step)
         nameless = sorted(set(named or ()) - {row.name for row in collection.photos()})

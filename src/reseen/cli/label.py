@@ -8,7 +8,7 @@ import typer
 
 from reseen import schema
 from reseen.cli import console
-from reseen.cli.collections import opened
+from reseen.cli.collections import Wait, opened
 from reseen.errors import CollectionError
 
 
@@ -19,12 +19,13 @@ def register(app: typer.Typer) -> None:
     def label(
         collection: Annotated[str, typer.Argument(help="A collection.")],
         labels: Annotated[str, typer.Argument(help="CSV with the columns path and label.", metavar="CSV")],
+        wait: Wait = 10.0,
         as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     ) -> None:
         """Label the photos of a collection from a CSV (paths relative to the CSV)."""
         from reseen.collections import read_labels
 
-        held = opened(collection)
+        held = opened(collection, wait_s=wait)
         named = read_labels(labels)
         ids = {row.name: row.id for row in held.photos()}
         unknown = [path for path in named if path not in ids]

@@ -33,6 +33,7 @@ VERBS = (
     "ablate",
     "fit",
     "train",
+    "convert",
     "recipes",
 )
 """Modules ``reseen.cli.VERB``, each with ``register(app)``, in the order in which ``--help`` shows them."""

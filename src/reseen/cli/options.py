@@ -1,4 +1,4 @@
-"""Options that `evaluate` and `ablate` share."""
+"""Options that several verbs share."""
 
 from __future__ import annotations
 
@@ -33,4 +33,9 @@ Weights = Annotated[
 ]
 Precision = Annotated[str, typer.Option("--precision", help="auto, float32 or bfloat16.")]
 Cache = Annotated[Path | None, typer.Option("--cache", help="Folder of kept vectors (default: RESEEN_CACHE).")]
+LEARNING_SETS = (
+    "KIND:PATH: folders:DIR (a folder per class), virtual:DIR (unlabelled photos, matched with virtual photos of "
+    "themselves), folders+virtual:DIR (both), photos:DIR (none match), pairs:FILE, labels:FILE, landmarks:train.csv, "
+    "sfm:FILE.pkl; or a benchmark."
+)
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]

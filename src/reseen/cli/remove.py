@@ -8,7 +8,7 @@ import typer
 
 from reseen import schema
 from reseen.cli import console
-from reseen.cli.collections import opened
+from reseen.cli.collections import Wait, opened
 
 
 def register(app: typer.Typer) -> None:
@@ -18,10 +18,11 @@ def register(app: typer.Typer) -> None:
     def remove(
         collection: Annotated[str, typer.Argument(help="A collection.")],
         photos: Annotated[list[str], typer.Argument(help="Paths, folders, or ids.")],
+        wait: Wait = 10.0,
         as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     ) -> None:
         """Remove photos from a collection (the files are left alone)."""
-        held = opened(collection)
+        held = opened(collection, wait_s=wait)
         ids = {row.id for row in held.photos()}
         given = [int(text) if text.isdigit() and int(text) in ids else text for text in photos]
         removed = held.remove(*given)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reseen import schema
-from reseen.cli import console
+from reseen.cli import console, options
 from reseen.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -29,9 +29,7 @@ def train(
         list[str],
         typer.Option(
             "--data",
-            help="Photos to learn from, KIND:PATH, repeatable: folders:DIR (a folder per class), virtual:DIR "
-            "(unlabelled photos, matched with virtual photos of themselves), folders+virtual:DIR (both), pairs:FILE, "
-            "labels:FILE, landmarks:train.csv, sfm:FILE.pkl.",
+            help=f"Photos to learn from; repeat. {options.LEARNING_SETS}",
         ),
     ],
     to: Annotated[Path, typer.Option("--to", help="The run's folder; a stopped run there goes on.")],
@@ -60,14 +58,16 @@ def train(
 
     from reseen.descriptor import load
     from reseen.evaluation.benchmarks import load_benchmarks
-    from reseen.training import Trainer, TrainingSettings, join, read_training_set
+    from reseen.evaluation.learning_sets import read_learning_set
+    from reseen.photosets import join
+    from reseen.training import Trainer, TrainingSettings
     from reseen.training.distributed import local_device
     from reseen.training.distributed import workers as torchrun
     from reseen.training.validation import from_benchmark
 
     descriptor = load(recipe, weights=weights)
     settings = TrainingSettings.from_table(changed(descriptor.recipe.training, set_ or []))
-    training_set = join([read_training_set(spec) for spec in data])
+    training_set = join([read_learning_set(spec) for spec in data])
     for line in training_set.skipped[:5]:
         console.note(f"skipped: {line}")
     if len(training_set.skipped) > 5:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from reseen import schema
-from reseen.collections import writing
+from reseen.collections import creating, writing
 from reseen.collections.filters import Where, allowed_ids
 from reseen.collections.local import full_name
 from reseen.collections.manifest import Manifest, manifest_versions
@@ -44,7 +44,12 @@ class Collection:
     Attributes:
         folder: where it is.
         damage: what was found damaged when it was opened.
+        wait_s: seconds for which a change waits for another writer; then it raises CollectionLocked.
+        waiting: called meanwhile, about once a second, with a line that says who holds the lock.
     """
+
+    wait_s: float = 10.0
+    waiting: Callable[[str], None] | None = None
 
     def __init__(
         self, snapshot: Snapshot, encoder: Encoder | None = None, damage: Sequence[str] = (), index: str = "exact"
@@ -72,9 +77,7 @@ class Collection:
             CollectionError: there is something at ``path``, or it cannot be written.
         """
         folder = _absolute(path)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise CollectionError(f"{folder}: exists already; give a new folder, or open it")
-        return cls(writing.create(folder, descriptor, full_name(local)), descriptor)
+        return cls(creating.create(folder, descriptor, full_name(local)), descriptor)
 
     @classmethod
     def open(
@@ -86,7 +89,7 @@ class Collection:
             path: of the folder.
             descriptor: instead of the one that is saved inside (which is loaded when it is first needed).
             version: an older one, of :meth:`versions`.
-            index: the kind that answers searches, one of :data:`reseen.search.index.INDEXES`.
+            index: the kind that answers searches, one of :data:`reseen.registry.INDEXES`.
 
         What is damaged is named in :attr:`damage`, and the newest version before it is opened.
 
@@ -142,7 +145,7 @@ class Collection:
 
     def features(self, ids: Sequence[int]) -> dict[int, bytes]:
         """Local features of photos, by id; photos without are left out."""
-        return self._snapshot.table.features(ids)
+        return self._snapshot.features(ids)
 
     def get_blob(self, name: str) -> bytes | None:
         """Named bytes, or None; CollectionDamaged when they are not what was kept."""
@@ -168,7 +171,7 @@ class Collection:
 
     def versions(self) -> Sequence[int]:
         """Versions that can still be opened, newest first."""
-        return manifest_versions(self.folder)
+        return manifest_versions(self._snapshot.files)
 
     def verify(self) -> list[str]:
         """Read everything; the list of problems, empty when the collection is sound."""
@@ -405,7 +408,7 @@ class Collection:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[Writer]:
         """The only writer of the collection; every version it acknowledges is the one that is read afterwards."""
-        with writing.writing(self.folder) as writer:
+        with writing.writing(self.folder, self.wait_s, self.waiting) as writer:
             if writer.snapshot.manifest.fingerprint != self.fingerprint:
                 raise CollectionError(f"{self.folder}: its descriptor was replaced meanwhile; open it again")
             try:

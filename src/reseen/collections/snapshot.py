@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from reseen.collections.files import sha256
-from reseen.collections.manifest import Manifest, good_manifests, read_manifest
+from reseen.collections.derived import Derived, StaleBlock
+from reseen.collections.derived import problems as derived_problems
+from reseen.collections.files import DAMAGED, Disk, sha256
+from reseen.collections.manifest import Manifest, good_manifests, manifest_name, manifest_versions, read_manifest
 from reseen.collections.table import Row, Table, checksum
 from reseen.errors import CollectionDamaged, CollectionError, ReseenError
 from reseen.types import Ids, Rows, Vectors
@@ -22,6 +23,7 @@ class Snapshot:
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder, self.manifest = folder, manifest
+        self.files = Disk(folder)
 
     def __len__(self) -> int:
         return self.manifest.count
@@ -29,26 +31,45 @@ class Snapshot:
     @cached_property
     def table(self) -> Table:
         """The photos."""
-        return Table(self.folder / self.manifest.table, self.manifest.table_version)
+        held = self.manifest
+        return Table(self.files, held.table, held.table_version, held.table_manifest)
 
     @cached_property
     def rows(self) -> dict[int, Row]:
         """Every photo, by id."""
-        return {row.id: row for row in self.table.rows()}
+        with self._kept():
+            return {row.id: row for row in self.table.rows()}
+
+    def features(self, ids: Sequence[int]) -> dict[int, bytes]:
+        """Local features of photos, by id; photos without are left out."""
+        with self._kept():
+            return self.table.features(ids)
+
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Reading this version; CollectionError when it was compacted away meanwhile."""
+        try:
+            yield
+        except CollectionDamaged:
+            if manifest_name(self.manifest.version) in self.files.names():
+                raise
+            raise gone(self.folder, self.manifest.version) from None
 
     @cached_property
     def vectors(self) -> tuple[Ids, Vectors]:
         """Ids ``(n,)`` and vectors ``(n, dim)``, memory-mapped from files derived from the table."""
-        ids, vectors = self._derived("ids"), self._derived("vectors")
-        if (
-            ids is None
-            or vectors is None
-            or ids.shape != (len(self),)
-            or vectors.shape != (len(self), self.manifest.dim)
-        ):
+        with self._kept():
+            return self._vectors()
+
+    def _vectors(self) -> tuple[Ids, Vectors]:
+        derived = self.derived("vectors")
+        found = self._mapped(derived)
+        if found is None:
             ids, vectors = self.table.vectors()
-            self._derive(ids, vectors)
-        return ids, vectors
+            if not derived.put(ids=ids, vectors=vectors):
+                return ids, vectors
+            found = self._mapped(derived) or (ids, vectors)
+        return found
 
     @cached_property
     def _by_id(self) -> tuple[Ids, Rows]:
@@ -61,49 +82,36 @@ class Snapshot:
         """Vectors ``(n, dim)`` of photos by their ids, in that order; KeyError for one that is not there."""
         wanted = np.asarray(ids, np.int64)
         rising, rows = self._by_id
-        places = np.minimum(np.searchsorted(rising, wanted), len(rising) - 1)
-        if (rising[places] != wanted).any():
-            raise KeyError(f"{int(wanted[rising[places] != wanted][0])}: no such photo")
+        places = np.searchsorted(rising, wanted)
+        there = places < len(rising)
+        there[there] = rising[places[there]] == wanted[there]
+        if not there.all():
+            raise KeyError(f"{wanted[~there][0]}: no such photo")
         return np.asarray(self.vectors[1][rows[places]])
 
-    def _derived_path(self, what: str) -> Path:
-        return self.folder / "derived" / f"{self.manifest.version:010d}-{self.manifest.fingerprint[:16]}-{what}.npy"
+    def derived(self, kind: str, **settings: str | int) -> Derived:
+        """Data of a kind that is made from this version's photos, with settings."""
+        return Derived(self.files, kind, {**derived_key(self.manifest, self.table), **settings})
 
-    def _derived(self, what: str) -> Any:
-        try:
-            return np.load(self._derived_path(what), mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError):
+    def _mapped(self, derived: Derived) -> tuple[Ids, Vectors] | None:
+        ids, vectors = derived.array("ids"), derived.array("vectors")
+        if ids is None or vectors is None:
             return None
-
-    def _derive(self, ids: Ids, vectors: Vectors) -> None:
-        """Keep vectors for the next reader; a read-only or full disk is no reason to fail a search."""
-        folder = self.folder / "derived"
-        temporary = folder / f"{os.getpid()}.tmp"
+        shapes = (len(self),), (len(self), self.manifest.dim)
+        if (ids.shape, vectors.shape) != shapes or ids.dtype != np.int64 or vectors.dtype != np.float32:
+            return None
         try:
-            folder.mkdir(exist_ok=True)
-            self.drop_older_derived()
-            for what, values in (("vectors", vectors), ("ids", ids)):
-                with temporary.open("wb") as file:
-                    np.save(file, values, allow_pickle=False)
-                temporary.replace(self._derived_path(what))
-        except OSError:
-            temporary.unlink(missing_ok=True)
-
-    def drop_older_derived(self) -> None:
-        """Remove the derived files of versions before this one."""
-        for path in self.folder.glob("derived/*.npy"):
-            if path.name[:10].isdigit() and int(path.name[:10]) < self.manifest.version:
-                path.unlink(missing_ok=True)
+            return ids.whole(), vectors.whole()
+        except StaleBlock:
+            return None
 
     def blob(self, name: str) -> bytes | None:
         """Named bytes, or None; CollectionDamaged when they are not what was kept."""
         file = self.manifest.blobs.get(name)
         if file is None:
             return None
-        try:
-            data = (self.folder / file).read_bytes()
-        except OSError as error:
-            raise CollectionDamaged(f"{self.folder / file}: cannot be read ({error.strerror})") from None
+        with self._kept():
+            data = self.files.read(file)
         if not file.endswith(sha256(data)[:16]):
             raise CollectionDamaged(f"{self.folder / file}: its checksum is wrong")
         return data
@@ -119,8 +127,7 @@ class Snapshot:
             *self.manifest.blobs.values(),
         ]
         for name in named:
-            if not (self.folder / name).is_file():
-                raise CollectionDamaged(f"{self.folder / name}: is missing")
+            self.files.size(name)
 
     def problems(self) -> list[str]:
         """Read everything; what is wrong, empty when all is sound."""
@@ -136,15 +143,33 @@ class Snapshot:
             if not np.isfinite(vector).all() or rows[photo].check != checksum(photo, vector):
                 problems.append(f"photo {photo} ({rows[photo].name}): its vector is not the one that was stored")
         for name, digest in self.manifest.descriptor_files.items():
-            path = self.folder / self.manifest.descriptor / name
-            if not path.is_file() or sha256(path.read_bytes()) != digest:
-                problems.append(f"{path}: is missing or was changed")
+            file = f"{self.manifest.descriptor}/{name}"
+            try:
+                sound = sha256(self.files.read(file)) == digest
+            except CollectionDamaged:
+                sound = False
+            if not sound:
+                problems.append(f"{self.folder / file}: is missing or was changed")
         for name in self.manifest.blobs:
             try:
                 self.blob(name)
             except CollectionDamaged as error:
                 problems.append(str(error))
+        problems += derived_problems(self.files)
+        problems += [
+            f"{self.folder / DAMAGED / name}: was found damaged and set aside" for name in self.files.names(DAMAGED)
+        ]
         return problems
+
+
+def gone(folder: Path, version: int) -> CollectionError:
+    """The error for a version that compact removed."""
+    return CollectionError(f"{folder}: version {version} is no longer kept; open the collection again")
+
+
+def derived_key(manifest: Manifest, table: Table) -> dict[str, str | int]:
+    """What every derived array is bound to: exactly these rows, of this descriptor."""
+    return {"table": table.digest, "fingerprint": manifest.fingerprint, "count": manifest.count}
 
 
 def open_snapshot(folder: Path, version: int | None = None) -> tuple[Snapshot, Sequence[str]]:
@@ -152,16 +177,27 @@ def open_snapshot(folder: Path, version: int | None = None) -> tuple[Snapshot, S
 
     Raises:
         CollectionError: there is no collection. CollectionDamaged: no version of it can be opened.
+        CollectionUnreadable: it cannot be read now, which says nothing about what is stored.
     """
-    damage: list[str] = []
-    for manifest in [read_manifest(folder, version)] if version is not None else good_manifests(folder, damage):
-        snapshot = Snapshot(folder, manifest)
-        try:
-            snapshot.check()
-        except CollectionDamaged as error:
-            damage.append(f"version {manifest.version}: {error}")
-            continue
-        return snapshot, tuple(damage)
+    files = Disk(folder)
+    if version is not None and manifest_name(version) not in files.names():
+        raise gone(folder, version)
+    newest: list[int] = []
+    while True:
+        damage: list[str] = []
+        for manifest in [read_manifest(files, version)] if version is not None else good_manifests(files, damage):
+            snapshot = Snapshot(folder, manifest)
+            try:
+                snapshot.check()
+            except CollectionDamaged as error:
+                if manifest_name(manifest.version) in files.names():  # else it was compacted away while we looked
+                    damage.append(f"version {manifest.version}: {error}")
+                continue
+            return snapshot, tuple(damage)
+        found = manifest_versions(files)
+        if found == newest or version is not None:
+            break
+        newest = found
     if damage:
         raise CollectionDamaged(f"{folder}: no good version is left ({damage[0]})")
     raise CollectionError(f"{folder}: is not a collection (it holds no manifest)")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import re
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, dataclass, field, fields
@@ -15,13 +17,14 @@ import lance
 import numpy as np
 import pyarrow as pa
 
-from reseen.collections.files import sync_tree
-from reseen.errors import CollectionDamaged, CollectionError
+from reseen.collections.files import ABSENT, PAUSES, Disk, plain, sha256, sync_tree
+from reseen.errors import CollectionDamaged, CollectionError, CollectionUnreadable
 from reseen.types import Ids, Vectors
 
 warnings.filterwarnings("ignore", message="lance is not fork-safe")  # nothing here uses it in a forked child
 
-_MANIFEST_NUMBERS = 2**64 - 1
+_LAST = 2**64 - 1
+_MANIFEST = re.compile(r"([0-9]{1,20})\.manifest", re.ASCII)
 
 
 def _column(kind: pa.DataType, *, nullable: bool = True, default: Any = MISSING) -> Any:
@@ -84,72 +87,159 @@ def as_arrow(rows: Sequence[Row], vectors: Vectors, features: Sequence[bytes | N
 
 @contextlib.contextmanager
 def explained(action: str) -> Iterator[None]:
-    """Lance's and the system's errors as one line of our own."""
+    """Lance's and the system's errors as one line of our own.
+
+    Raises:
+        CollectionUnreadable: a passing error of the system. CollectionDamaged: what is stored is missing or does not
+        parse. CollectionError: the disk is full, or may not be used.
+    """
     try:
         yield
-    except (OSError, ValueError, RuntimeError) as error:
-        if isinstance(error, CollectionError):
+    except CollectionError:
+        raise
+    except BaseException as error:  # a panic of the table's own code is no Exception
+        panic = type(error).__name__ == "PanicException"
+        if not panic and not isinstance(error, OSError | ValueError | RuntimeError | TypeError):
             raise
-        text = str(error)
+        text = (str(error).splitlines() or [type(error).__name__])[0][:300]
         if "nterrupted" in text and not isinstance(error, FileNotFoundError):
             raise KeyboardInterrupt from None  # Ctrl-C reached the table's own code first
-        full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in text or "os error 28" in text
-        if full:
+        code = _code(error)
+        if code in FULL or "No space left" in text:
             raise CollectionError(f"the disk is full while {action}; everything acknowledged is safe") from None
-        denied = isinstance(error, PermissionError) or "Permission denied" in text or "os error 30" in text
-        if denied:
+        if code in DENIED or "Permission denied" in text:
             raise CollectionError(f"no permission while {action}") from None
-        raise CollectionDamaged(
-            f"failed while {action}: {(text.splitlines() or [type(error).__name__])[0][:200]}"
-        ) from None
+        if code is not None and code not in ABSENT:
+            raise CollectionUnreadable(f"failed while {action}: {text}; nothing was changed, try again") from None
+        raise CollectionDamaged(f"failed while {action}: {text}") from None
+
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+def _code(error: BaseException) -> int | None:
+    """The system's error number, which Lance only writes into its text."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    match = re.search(r"\(os error ([0-9]+)\)", str(error))
+    return int(match[1]) if match else None
+
+
+def patiently_open(path: Path, version: int, action: str) -> Any:
+    """The Lance data set, tried again after passing errors."""
+    for pause in PAUSES:
+        try:
+            with explained(action):
+                return lance.dataset(str(path), version=version)
+        except CollectionUnreadable:
+            time.sleep(pause)
+    with explained(action):
+        return lance.dataset(str(path), version=version)
 
 
 class Table:
-    """One version of the table for reading; writing makes the next ones."""
+    """One version of the table for reading; writing makes the next ones.
 
-    def __init__(self, folder: Path, version: int) -> None:
-        self.folder, self.version = folder, version
-        with explained(f"opening {folder} at version {version}"):
-            self._data = lance.dataset(str(folder), version=version)
+    Args:
+        files: the collection.
+        name: of the table's folder.
+        version: of the table.
+        digest: the sha256 of the table's manifest; "" where it is not known.
+
+    Raises:
+        CollectionDamaged: a file of this version is missing, cut short or not the one that was acknowledged.
+        CollectionUnreadable: it cannot be read now.
+    """
+
+    def __init__(self, files: Disk, name: str, version: int, digest: str = "") -> None:
+        self.files, self.name, self.version = files, name, version
+        self.folder = files.root / name
+        found = sha256(files.read(self._manifest(version)))
+        if digest not in ("", found):
+            raise CollectionDamaged(f"{files.root / self._manifest(version)}: its checksum is wrong")
+        self.digest = found
+        self._path = plain(files.root) / name
+        try:
+            self._data = patiently_open(self._path, version, f"opening {self.folder} at version {version}")
+        except CollectionDamaged as error:
+            if not digest:
+                raise
+            raise CollectionUnreadable(str(error)) from None  # what was acknowledged is there: it is not damaged
+        self._require_files()
+
+    def _manifest(self, version: int) -> str:
+        """The file of a version's manifest: newest first by name, or, in old tables, by its number."""
+        old = f"{self.name}/_versions/{version}.manifest"
+        return old if version == self._numbers().get(old) else f"{self.name}/_versions/{_LAST - version}.manifest"
+
+    def _numbers(self) -> dict[str, int]:
+        """Version of each manifest of the table, by file."""
+        folder = f"{self.name}/_versions"
+        found = {}
+        for file in self.files.names(folder):
+            match = _MANIFEST.fullmatch(file)
+            if match:
+                number = int(match[1])
+                found[f"{folder}/{file}"] = _LAST - number if number > _LAST // 2 else number
+        return found
+
+    def _require_files(self) -> None:
+        """CollectionDamaged when a file of this version is missing, cut short, a link, or outside the collection."""
+        for fragment in self._data.get_fragments():
+            for file in fragment.data_files():
+                name = f"{self.name}/data/{file.path}"
+                if getattr(file, "base_id", None) is not None:
+                    raise CollectionDamaged(f"{self.folder}: names files outside the collection")
+                size = self.files.size(name)
+                if file.file_size_bytes and size != file.file_size_bytes:
+                    raise CollectionDamaged(f"{self.files.root / name}: has {size} bytes, not {file.file_size_bytes}")
+            deleted = fragment.deletion_file()
+            if deleted is not None:
+                self.files.size(f"{self.name}/{deleted}")
 
     @classmethod
-    def create(cls, folder: Path, contents: pa.Table) -> Table:
+    def create(cls, files: Disk, name: str, contents: pa.Table) -> Table:
         """A new table with its first rows (there may be none)."""
-        with explained(f"creating {folder}"):
-            lance.write_dataset(contents, str(folder), mode="create")
-            return cls(folder, 1)
+        with explained(f"creating {files.root / name}"):
+            lance.write_dataset(contents, str(plain(files.root) / name), mode="create")
+        return cls(files, name, 1)
 
-    def drop_unacknowledged(self) -> None:
-        """Remove the manifests of versions after this one: a writer that died left them."""
-        for path in (self.folder / "_versions").glob("*.manifest"):
-            if path.stem.isdigit() and _MANIFEST_NUMBERS - int(path.stem) > self.version:
-                path.unlink()
+    def drop_later(self, *, damaged: bool) -> None:
+        """Take away the versions after this one, which a writer that died left; set aside where damage was found."""
+        for file, version in self._numbers().items():
+            if version > self.version:
+                if damaged:
+                    self.files.set_aside(file)
+                else:
+                    self.files.remove(file)
 
     def changed(self, gone: Sequence[int], contents: pa.Table | None) -> Table:
         """The table without the rows of ``gone`` and with ``contents``; not yet durable (see :meth:`sync`)."""
         with explained(f"writing {self.folder}"):
-            data = lance.dataset(str(self.folder))
+            data = lance.dataset(str(self._path))
             for start in range(0, len(gone), 500):
                 data.delete(f"id IN ({', '.join(str(int(i)) for i in gone[start : start + 500])})")
             if contents is not None and contents.num_rows:
-                data = lance.write_dataset(contents, str(self.folder), mode="append")
-            return Table(self.folder, int(data.version))
+                data = lance.write_dataset(contents, str(self._path), mode="append")
+            return Table(self.files, self.name, int(data.version))
 
     def compacted(self) -> Table:
         """The same rows in fewer files."""
         with explained(f"compacting {self.folder}"):
-            data = lance.dataset(str(self.folder))
+            data = lance.dataset(str(self._path))
             data.optimize.compact_files()
-            return Table(self.folder, int(data.version))
+            return Table(self.files, self.name, int(data.version))
 
-    def clean(self, older_than_s: float) -> None:
-        """Remove files that no version younger than that needs."""
-        import datetime
+    def clean(self, kept: set[int], *, unverified: bool) -> None:
+        """Remove the versions that are not ``kept``, and the files that only they need.
 
+        ``unverified`` also removes young files that no version names, of a writer that died.
+        """
+        gone = sorted(set(self._numbers().values()) - kept - {self.version})
         with explained(f"cleaning {self.folder}"):
-            lance.dataset(str(self.folder)).cleanup_old_versions(
-                older_than=datetime.timedelta(seconds=older_than_s), delete_unverified=older_than_s <= 0
-            )
+            data = lance.dataset(str(self._path))
+            data.cleanup_old_versions(versions=gone, delete_unverified=unverified)
 
     def sync(self, known: set[Path]) -> None:
         """Make this version's files durable."""
@@ -157,7 +247,7 @@ class Table:
             sync_tree(self.folder, known)
 
     @property
-    def files(self) -> int:
+    def fragments(self) -> int:
         """Data files."""
         return len(self._data.get_fragments())
 

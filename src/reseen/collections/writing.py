@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from reseen.collections.files import sha256, sync_tree, write_file
+from reseen.collections.creating import STRAYS
+from reseen.collections.derived import drop_unused
+from reseen.collections.descriptors import save_descriptor
+from reseen.collections.files import DAMAGED, Disk, sha256, sync_folder
 from reseen.collections.local import extraction
 from reseen.collections.locking import WriterLock
-from reseen.collections.manifest import Manifest, manifest_path, manifest_versions, read_manifest, write_manifest
+from reseen.collections.manifest import Manifest, manifest_name, manifest_versions, read_manifest, write_manifest
 from reseen.collections.report import Report
 from reseen.collections.snapshot import Snapshot, open_snapshot
 from reseen.collections.table import Row, Table, as_arrow, checksum
@@ -34,40 +36,31 @@ FILES = 64
 """Files of the table after which it is compacted."""
 
 
-def create(folder: Path, descriptor: Encoder, local: str) -> Snapshot:
-    """The first version of a collection: no photos. CollectionError when the folder cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with WriterLock(folder):
-            contents = as_arrow([], np.empty((0, descriptor.dim), np.float32), [], descriptor.dim)
-            table = Table.create(folder / "photos-1.lance", contents)
-            saved = _save_descriptor(folder, descriptor)
-            sync_tree(folder, set())
-            manifest = Manifest(1, table=table.folder.name, table_version=table.version, count=0, local=local, **saved)
-            write_manifest(folder, manifest)
-    except OSError as error:
-        raise CollectionError(f"{folder}: cannot be written ({error.strerror or error})") from None
-    return Snapshot(folder, manifest)
-
-
 @contextlib.contextmanager
-def writing(folder: Path) -> Iterator[Writer]:
+def writing(folder: Path, wait_s: float = 0.0, waiting: Callable[[str], None] | None = None) -> Iterator[Writer]:
     """Hold the writer's lock of a collection, which is first brought to its last good version.
+
+    Args:
+        folder: of the collection.
+        wait_s: seconds for which another writer is waited for.
+        waiting: called meanwhile with a line of text.
 
     Raises:
         CollectionLocked: another process is writing. CollectionError: it cannot be written.
     """
-    with WriterLock(folder):
-        snapshot, _ = open_snapshot(folder)
+    files = Disk(folder)
+    with WriterLock(files, wait_s, waiting):
+        snapshot, damage = open_snapshot(folder)
         try:
-            for version in manifest_versions(folder):
+            for version in manifest_versions(files):
                 if version > snapshot.manifest.version:
-                    manifest_path(folder, version).unlink()
-            snapshot.table.drop_unacknowledged()
+                    files.set_aside(manifest_name(version))
+            snapshot.table.drop_later(damaged=bool(damage))
+            files.drop_temporary(("", "blobs", "derived", "descriptors"))
             yield Writer(snapshot)
         except OSError as error:
             raise CollectionError(
-                f"{error.filename or folder}: cannot be written ({error.strerror or error}); "
+                f"{os.fsdecode(error.filename or folder)}: cannot be written ({error.strerror or error}); "
                 "everything acknowledged is safe"
             ) from None
 
@@ -100,7 +93,7 @@ class Writer:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self._folder = snapshot.folder
+        self._folder, self._files = snapshot.folder, snapshot.files
         self._synced: set[Path] = set()
 
     def add(
@@ -210,7 +203,7 @@ class Writer:
         self._acknowledge(ready, report)
         if progress is not None:
             progress(total, total)
-        if self.snapshot.table.files > FILES:
+        if self.snapshot.table.fragments > FILES:
             self._commit(self.snapshot.table.compacted())
 
     def _acknowledge(self, ready: Sequence[_Ready], report: Report) -> None:
@@ -257,9 +250,9 @@ class Writer:
         if not name.replace("-", "").replace("_", "").isalnum():
             raise ValueError(f"blob name {name!r} may hold letters, digits, - and _ only")
         file = f"blobs/{name}-{sha256(data)[:16]}"
-        (self._folder / "blobs").mkdir(exist_ok=True)
-        write_file(self._folder / file, data)
-        sync_tree(self._folder / "blobs", set())
+        self._files.make_folder("blobs")
+        self._files.write(file, data)
+        sync_folder(self._folder)
         self._turn_to(self.snapshot.manifest.next(blobs={**self.snapshot.manifest.blobs, name: file}))
 
     def replace_descriptor(self, descriptor: Encoder, ids: Ids, vectors: Vectors) -> None:
@@ -275,58 +268,58 @@ class Writer:
         number = 1 + int(self.snapshot.manifest.table.removeprefix("photos-").removesuffix(".lance"))
         while (self._folder / f"photos-{number}.lance").exists():
             number += 1
-        saved = _save_descriptor(self._folder, descriptor)
-        self._commit(Table.create(self._folder / f"photos-{number}.lance", contents), **saved)
+        saved = save_descriptor(self._files, descriptor)
+        self._commit(Table.create(self._files, f"photos-{number}.lance", contents), **saved)
 
     def compact(self, grace_s: float) -> None:
-        """Merge small files and remove what no version younger than ``grace_s`` needs."""
-        if self.snapshot.table.files > 1:
+        """Merge small files and remove versions that were superseded more than ``grace_s`` ago."""
+        if self.snapshot.table.fragments > 1:
             self._commit(self.snapshot.table.compacted())
         kept = [self.snapshot.manifest]
-        for version in manifest_versions(self._folder):
-            path = manifest_path(self._folder, version)
-            if version == self.snapshot.manifest.version:
-                continue
-            if path.stat().st_mtime < time.time() - grace_s:
-                path.unlink()
+        limit = time.time() - grace_s
+        for version, superseded in self._superseded():
+            if superseded <= limit:
+                self._files.remove(manifest_name(version))
                 continue
             with contextlib.suppress(CollectionDamaged):
-                kept.append(read_manifest(self._folder, version))
+                kept.append(read_manifest(self._files, version))
         used = {name for manifest in kept for name in (manifest.table, manifest.descriptor, *manifest.blobs.values())}
-        for pattern in ("photos-*.lance", "descriptors/*", "blobs/*"):
-            for place in self._folder.glob(pattern):
-                if place.relative_to(self._folder).as_posix() not in used:
-                    shutil.rmtree(place) if place.is_dir() else place.unlink()
-        self.snapshot.table.clean(grace_s)
-        self.snapshot.drop_older_derived()
+        for folder in ("", "descriptors", "blobs"):
+            for name in self._files.names(folder):
+                full = f"{folder}/{name}" if folder else name
+                if (folder or name.startswith("photos-")) and full not in used and name not in STRAYS:
+                    self._files.remove(full)
+        versions = {manifest.table_version for manifest in kept if manifest.table == self.snapshot.table.name}
+        nothing_aside = not self._files.names(DAMAGED)
+        self.snapshot.table.clean(versions, unverified=grace_s <= 0 and nothing_aside)
+        drop_unused(self._files, {manifest.table_manifest for manifest in kept})
         self._synced.clear()
+
+    def _superseded(self) -> Iterator[tuple[int, float]]:
+        """Older versions, and when the one after each was acknowledged, in seconds since 1970."""
+        after = self._files.time(manifest_name(self.snapshot.manifest.version)) or time.time()
+        for version in manifest_versions(self._files):
+            if version < self.snapshot.manifest.version:
+                yield version, after
+                after = self._files.time(manifest_name(version)) or after
 
     def _commit(self, table: Table, **changes: Any) -> None:
         """Make a table durable and acknowledge it."""
         table.sync(self._synced)
         count = table.count()
         self._turn_to(
-            self.snapshot.manifest.next(table=table.folder.name, table_version=table.version, count=count, **changes)
+            self.snapshot.manifest.next(
+                table=table.name,
+                table_version=table.version,
+                table_manifest=table.digest,
+                count=count,
+                **changes,
+            )
         )
 
     def _turn_to(self, manifest: Manifest) -> None:
-        write_manifest(self._folder, manifest)
+        write_manifest(self._files, manifest)
         self.snapshot = Snapshot(self._folder, manifest)
-
-
-def _save_descriptor(folder: Path, descriptor: Encoder) -> dict[str, Any]:
-    """Save a descriptor under its fingerprint; what a manifest says of it."""
-    name = f"descriptors/{descriptor.fingerprint[:16]}"
-    (folder / "descriptors").mkdir(exist_ok=True)
-    descriptor.save(folder / name)
-    sync_tree(folder / "descriptors", set())
-    return {
-        "dim": descriptor.dim,
-        "fingerprint": descriptor.fingerprint,
-        "recipe": descriptor.name,
-        "descriptor": name,
-        "descriptor_files": {path.name: sha256(path.read_bytes()) for path in sorted((folder / name).iterdir())},
-    }
 
 
 def _new_id(source: bytes, relative: bytes, taken: set[int]) -> int:

@@ -26,7 +26,7 @@ from reseen.descriptor.runtime.threads import network_threads, share_threads
 from reseen.encoder import Encoded, Task
 from reseen.errors import NotFitted, PhotoRejected, RecipeError
 from reseen.heads import Head
-from reseen.images import PREPROCESSING_VERSION, PhotoLike
+from reseen.images import PREPROCESSING_VERSION, PhotoLike, placed
 from reseen.projections import Projection
 from reseen.projections.moments import indexable
 from reseen.types import Box, Cells, FeatureMaps, Pairs, Progress, Vectors
@@ -297,6 +297,11 @@ class Descriptor:
         if item.rejected is not None:
             raise item.rejected
         return tuple(np.asarray(m.numpy(), np.float32) for m in item.maps)
+
+    def shown(self, size: tuple[float, float]) -> Box:
+        """The part of its maps, in shares of their sides, that a photo of ``size`` (W, H) lies in."""
+        (left, top, right, bottom), (width, height) = placed(self.recipe.images.rule, size)
+        return left / width, top / height, right / width, bottom / height
 
     def pool_parts(self, maps: FeatureMaps, parts: Sequence[Cells]) -> Vectors:
         """Unit vectors ``(n, dim)`` of parts ``(x0, y0, x1, y1)`` of a photo's maps, in cells of the first layer's.

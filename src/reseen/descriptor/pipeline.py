@@ -13,7 +13,7 @@ from reseen.descriptor.runtime.engines import Engine
 from reseen.descriptor.runtime.threads import network_threads
 from reseen.encoder import Task
 from reseen.errors import PhotoRejected
-from reseen.images import PhotoLike, ResizeRule, check_box, load_photo, ordered_map, prepare
+from reseen.images import PhotoLike, ResizeRule, check_box, load_photo, ordered_map, placed, prepare
 from reseen.types import Box, Pixels
 
 WINDOW = 48
@@ -69,7 +69,7 @@ class Mapped:
 def prepare_photo(index: int, source: PhotoLike, box: Box | None, plan: Plan) -> Prepared:
     """Decode, crop and resize one photo; a bad one comes back with its rejection.
 
-    With ``crop="activations"`` the whole photo is prepared and ``window`` is the box in shares of its sides.
+    With ``crop="activations"`` the whole photo is prepared and ``window`` is the box in shares of the input's sides.
     """
     try:
         # a box may need all the pixels of its part of the photo, and tasks may look closer than the network
@@ -78,8 +78,7 @@ def prepare_photo(index: int, source: PhotoLike, box: Box | None, plan: Plan) ->
         if box is not None:
             box = check_box(box, photo.size)
             if plan.crop == "activations":
-                width, height = photo.size
-                window = (box[0] / width, box[1] / height, box[2] / width, box[3] / height)
+                window = shares(box, plan.rule, photo.size)
         crop_box = None if window is not None else box
         crop = "relative" if window is not None else plan.crop
         inputs = [prepare(photo, plan.rule, crop_box, crop, f, plan.receptive_field) for f in plan.factors]
@@ -93,6 +92,14 @@ def prepare_photo(index: int, source: PhotoLike, box: Box | None, plan: Plan) ->
         )
     except PhotoRejected as error:
         return Prepared(index, rejected=error)
+
+
+def shares(box: Box, rule: ResizeRule, size: tuple[int, int]) -> Box:
+    """A box in pixels of a photo of ``size`` (W, H) -> in shares of the sides of its input."""
+    (left, top, right, bottom), (width, height) = placed(rule, size)
+    sx, sy = (right - left) / size[0], (bottom - top) / size[1]
+    x0, y0, x1, y1 = box
+    return (left + x0 * sx) / width, (top + y0 * sy) / height, (left + x1 * sx) / width, (top + y1 * sy) / height
 
 
 def prepared_photos(

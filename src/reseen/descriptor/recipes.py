@@ -29,6 +29,7 @@ class ImageSettings:
         exact: ``(width, height)`` that every photo is resized to, swapped for portraits; or
         shortest: shortest side in pixels, enlarged where a photo is smaller; ``aspect`` limits the longest
             side to that many times it (2 when not said).
+        fill: what fills up the shortest side of photos beyond the aspect: ``noise``, or nothing when not said.
         crop: what a box means: ``relative``, ``tight`` or ``padded`` (the pixels are cropped), or
             ``activations`` (the whole photo is seen, the cells inside the box are pooled). With ``exact``, ``relative``
             keeps the scale and the stretch that the box has in the resized photo; with ``shortest`` it is ``tight``.
@@ -38,6 +39,7 @@ class ImageSettings:
     exact: tuple[int, int] | None = None
     shortest: int | None = None
     aspect: float | None = None
+    fill: str | None = None
     crop: str = "relative"
 
     def __post_init__(self) -> None:
@@ -51,6 +53,8 @@ class ImageSettings:
                 raise RecipeError(f"[images] exact = {self.exact!r} is not [width, height]")
             _in_range("images", {"exact": self.exact[0]})
             _in_range("images", {"exact": self.exact[1]})
+        if self.fill is not None and (self.shortest is None or self.fill != "noise"):
+            raise RecipeError(f'[images] fill = {self.fill!r}: only "noise", with `shortest`')
         if self.crop not in CROPS:
             raise RecipeError(f"[images] crop = {self.crop!r} is not one of {', '.join(CROPS)}")
 
@@ -60,7 +64,7 @@ class ImageSettings:
         if self.exact is not None:
             return Exact(*self.exact)
         if self.shortest is not None:
-            return Shortest(self.shortest, self.aspect or 2.0)
+            return Shortest(self.shortest, self.aspect or 2.0, self.fill == "noise")
         assert self.longest is not None
         return Longest(self.longest)
 

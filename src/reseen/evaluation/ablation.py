@@ -23,13 +23,13 @@ import numpy as np
 from reseen.descriptor import Descriptor
 from reseen.errors import BenchmarkError, RecipeError
 from reseen.evaluation.benchmarks.benchmark import Benchmark
-from reseen.evaluation.learning_sets import LearningSet, joined
 from reseen.evaluation.measures.metrics import mean
 from reseen.evaluation.protocol import Protocol
 from reseen.evaluation.reports.figures import figure, svg
 from reseen.evaluation.reports.results import Result, percent
 from reseen.evaluation.run import Encoded, Run, encode, photos_and_boxes, score
 from reseen.evaluation.vectors import Digests, VectorCache
+from reseen.photosets import PhotoSet, join
 from reseen.projections import Chain, Projection, Truncate, create_projection
 from reseen.types import Pairs, Vectors
 
@@ -132,7 +132,7 @@ def ablate(
     descriptors: Sequence[Descriptor],
     benchmarks: Sequence[Benchmark],
     grid: Grid,
-    learn_on: Sequence[LearningSet],
+    learn_on: Sequence[PhotoSet],
     *,
     protocol: Protocol | None = None,
     cache: VectorCache | None = None,
@@ -156,7 +156,7 @@ def ablate(
         BenchmarkError: photos that cannot be used, or projections to learn and nothing to learn them on.
     """
     protocol, cache = protocol or Protocol(), cache or VectorCache()
-    material = joined(learn_on)
+    material = join(learn_on)
     if not material.photos and any(form not in (OWN, RAW) for form in grid.projections):
         raise BenchmarkError("projections are learned on photos: name some with --learn")
     _extract(descriptors, benchmarks, material, protocol, cache, progress)
@@ -261,7 +261,7 @@ def _value(text: str) -> Any:
 def _extract(
     descriptors: Sequence[Descriptor],
     benchmarks: Sequence[Benchmark],
-    material: LearningSet,
+    material: PhotoSet,
     protocol: Protocol,
     cache: VectorCache,
     progress: Progress | None,
@@ -278,7 +278,7 @@ def _extract(
             cache.fill(alike, photos, boxes, crop=rule, progress=step)
 
 
-def _noting_overlap(benchmark: Benchmark, material: LearningSet, cache: VectorCache) -> Benchmark:
+def _noting_overlap(benchmark: Benchmark, material: PhotoSet, cache: VectorCache) -> Benchmark:
     """The benchmark with a note when photos of it were learned on."""
     photos = set(benchmark.photos)
     with Digests(cache.folder) as digests:
@@ -293,8 +293,8 @@ def _noting_overlap(benchmark: Benchmark, material: LearningSet, cache: VectorCa
 def _variants(
     descriptor: Descriptor,
     grid: Grid,
-    material: LearningSet,
-    learn_on: Sequence[LearningSet],
+    material: PhotoSet,
+    learn_on: Sequence[PhotoSet],
     protocol: Protocol,
     cache: VectorCache,
 ) -> Iterator[tuple[str, Descriptor]]:
@@ -318,7 +318,7 @@ def _variants(
 
 
 def _learning_vectors(
-    descriptor: Descriptor, material: LearningSet, protocol: Protocol, cache: VectorCache
+    descriptor: Descriptor, material: PhotoSet, protocol: Protocol, cache: VectorCache
 ) -> tuple[Vectors, Pairs]:
     """The head's vectors of the photos that could be used, and the pairs among them."""
     crop = protocol.crop(descriptor)
@@ -327,8 +327,9 @@ def _learning_vectors(
     if not usable.all():
         log.warning("%s: %d photos to learn on cannot be used", material.name, int((~usable).sum()))
     row = np.cumsum(usable) - 1
-    kept = usable[material.pairs[:, 0]] & usable[material.pairs[:, 1]]
-    return found.vectors[usable], row[material.pairs[kept]]
+    pairs = material.matching
+    kept = usable[pairs[:, 0]] & usable[pairs[:, 1]]
+    return found.vectors[usable], row[pairs[kept]]
 
 
 def _with_projection(descriptor: Descriptor, projection: Projection | None, source: str) -> Descriptor:

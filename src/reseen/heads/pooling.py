@@ -90,10 +90,20 @@ def crow(
 
 
 class _OneLayer(Head):
-    """A head that pools a single map."""
+    """A head that pools a single map.
 
-    def __init__(self, channels: Sequence[int], *, fc: int | None = None, **options: object) -> None:
-        super().__init__(channels, fc=fc, **options)
+    Args:
+        channels: of the layer.
+        fc: see :class:`Head`.
+        normalise: whether the pooled vector is made unit length before ``fc``; deep image retrieval does not.
+        options: of the subclass.
+    """
+
+    def __init__(
+        self, channels: Sequence[int], *, fc: int | None = None, normalise: bool = True, **options: object
+    ) -> None:
+        super().__init__(channels, fc=fc, normalise=normalise, **options)
+        self.normalise = normalise
         self._add_fc()
 
 
@@ -102,8 +112,10 @@ class MAC(_OneLayer):
 
     kind = "mac"
 
-    def __init__(self, channels: Sequence[int], *, signed: Signed = "clamp", fc: int | None = None) -> None:
-        super().__init__(channels, fc=fc, signed=signed)
+    def __init__(
+        self, channels: Sequence[int], *, signed: Signed = "clamp", fc: int | None = None, normalise: bool = True
+    ) -> None:
+        super().__init__(channels, fc=fc, normalise=normalise, signed=signed)
         self.signed = signed
 
     def pool(self, maps: Sequence[Tensor], valid: Tensor | None = None) -> Tensor:
@@ -126,8 +138,10 @@ class GeM(_OneLayer):
 
     kind = "gem"
 
-    def __init__(self, channels: Sequence[int], *, p: float = 3.0, fc: int | None = None) -> None:
-        super().__init__(channels, fc=fc, p=p)
+    def __init__(
+        self, channels: Sequence[int], *, p: float = 3.0, fc: int | None = None, normalise: bool = True
+    ) -> None:
+        super().__init__(channels, fc=fc, normalise=normalise, p=p)
         self.p = nn.Parameter(torch.tensor([float(p)]))
 
     def pool(self, maps: Sequence[Tensor], valid: Tensor | None = None) -> Tensor:

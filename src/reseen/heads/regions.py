@@ -38,7 +38,7 @@ def _overlap_error(short: int, long: int, n: int) -> int:
 def region_grid(height: int, width: int, levels: int) -> NDArray[np.int64]:
     """The regions of a map as ``(R, 4)`` rows ``x0, y0, x1, y1`` (ends excluded), level by level, row by row.
 
-    siaMAC, Section 3.2 (R-MAC of Tolias et al., 2016); a 32 x 24 map has 8, 20, 40, 70 regions at
+    siaMAC, Section 5.3 (R-MAC of Tolias et al., 2016); a 32 x 24 map has 8, 20, 40, 70 regions at
     2, 3, 4, 5 levels (REMAP, Table I). Levels whose squares vanish are left out.
     """
     short, extra = min(height, width), extra_regions(height, width)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -12,14 +12,20 @@ from numpy.typing import NDArray
 from reseen.collections import Collection, Encoder
 from reseen.collections.gallery import Gallery
 from reseen.errors import CollectionDamaged, CollectionError
+from reseen.identify.classify import By, Classes
+from reseen.images import PhotoLike
 from reseen.scenes import VirtualSettings, paint, virtual_photo
 from reseen.scenes.studio import PAINTED, PHOTO, Studio, Wish
 from reseen.types import Progress, Rows, Values, Vectors
 
-BLOB = "no-match"
-"""Name under which a collection keeps its calibration."""
+BLOBS: dict[By, str] = {"neighbours": "no-match", "classifier": "no-match-classifier"}
+"""Names under which a collection keeps its calibrations."""
 TRIALS, PER_INSTANCE = 240, 8
 """Virtual photos that are tried at most, and of each instance in a small collection."""
+FIRST_DRAW = 2_000_000
+"""Of the virtual photos that are tried: none that a descriptor or a classifier has learned from."""
+Scored = Callable[[Iterable[PhotoLike]], Iterator[Vectors]]
+"""Photos -> scores ``(I,)`` of each."""
 FEW = 12
 """Instances below which painted strangers are tried too: taking one of few instances away proves little."""
 
@@ -46,8 +52,8 @@ class Calibration:
     Attributes:
         fingerprint: of the descriptor that it was measured with.
         instances, photos: of the collection then.
-        bias, score, margin: of the logistic confidence, of the best similarity of an instance and of its lead
-            over the best other instance.
+        bias, score, margin: of the logistic confidence, of the score of an instance (its best similarity, or its class
+            activation) and of its lead over the best other instance.
         threshold: on the confidence.
         known, unknown: trials that it was learned from.
         curve: false accepts against misses at many thresholds, rising.
@@ -111,12 +117,12 @@ def best_other(scores: Vectors) -> Vectors:
     return np.where(np.isfinite(other), other, 0).astype(np.float32)
 
 
-def stored(collection: Collection, gallery: Gallery) -> Calibration | None:
+def stored(collection: Collection, gallery: Gallery, by: By = "neighbours") -> Calibration | None:
     """The calibration that a collection keeps; None when there is none for its descriptor and instances.
 
     It goes stale when the descriptor changes, or the number of instances by more than a fifth.
     """
-    data = collection.get_blob(BLOB)
+    data = collection.get_blob(BLOBS[by])
     if data is None:
         return None
     found = Calibration.from_bytes(data)
@@ -131,18 +137,21 @@ def calibrate(
     trials: int | None = None,
     false_accepts: float | None = None,
     seed: int = 0,
+    by: By = "neighbours",
     progress: Progress | None = None,
 ) -> Calibration:
     """:func:`measure` a collection's calibration and :func:`keep` it there."""
     gallery = gallery if gallery is not None else Gallery.of(collection)
-    found = measure(collection, gallery, trials=trials, false_accepts=false_accepts, seed=seed, progress=progress)
-    keep(collection, found)
+    found = measure(
+        collection, gallery, trials=trials, false_accepts=false_accepts, seed=seed, by=by, progress=progress
+    )
+    keep(collection, found, by)
     return found
 
 
-def keep(collection: Collection, calibration: Calibration) -> None:
+def keep(collection: Collection, calibration: Calibration, by: By = "neighbours") -> None:
     """Store a calibration with the collection, as its next version."""
-    collection.put_blob(BLOB, calibration.to_bytes())
+    collection.put_blob(BLOBS[by], calibration.to_bytes())
 
 
 def measure(
@@ -152,6 +161,7 @@ def measure(
     trials: int | None = None,
     false_accepts: float | None = None,
     seed: int = 0,
+    by: By = "neighbours",
     progress: Progress | None = None,
 ) -> Calibration:
     """Learn confidence and threshold from a collection's own photos.
@@ -167,13 +177,19 @@ def measure(
         false_accepts: the share of unknown objects that may get an answer; by default the threshold is where
             false accepts and misses together are fewest.
         seed: of the virtual photos.
+        by: what names the instances. A classifier has learned the references themselves, so they are no trials of it.
         progress: called with (photos done, photos in all).
 
     Raises:
-        CollectionError: no reference photo can be read again, and no instance has two photos.
+        CollectionError: no reference photo can be read again, and no instance has two photos; see also
+            :class:`reseen.identify.classify.Classes`.
     """
     trials = trials or min(TRIALS, PER_INSTANCE * len(gallery))
-    found = [*virtual_trials(collection.encoder, gallery, trials, seed, progress), *leave_one_out(gallery, trials)]
+    if by == "classifier":
+        found = [*virtual_trials(Classes(collection.encoder, gallery).stream, gallery, trials, seed, progress)]
+    else:
+        named = neighbours(collection.encoder, gallery)
+        found = [*virtual_trials(named, gallery, trials, seed, progress), *leave_one_out(gallery, trials)]
     if not found:
         raise CollectionError(
             f"{collection.folder}: nothing to calibrate on: no reference file can be read again, "
@@ -182,13 +198,24 @@ def measure(
     return learn(found, gallery, collection.fingerprint, false_accepts)
 
 
+def neighbours(encoder: Encoder, gallery: Gallery) -> Scored:
+    """Photos scored by the most alike reference of each instance."""
+
+    def scored(photos: Iterable[PhotoLike]) -> Iterator[Vectors]:
+        for item in encoder.stream(photos):
+            assert item.vector is not None  # pixels made here are never rejected
+            yield gallery.scores(gallery.similarities(item.vector[None]))[0]
+
+    return scored
+
+
 def virtual_trials(
-    encoder: Encoder, gallery: Gallery, trials: int, seed: int, progress: Progress | None
+    scored: Scored, gallery: Gallery, trials: int, seed: int, progress: Progress | None
 ) -> Iterator[Trials]:
     """Virtual photos of references; each once with and once without its instance."""
     rng = np.random.default_rng(seed)
     order = np.concatenate([rng.permutation(len(gallery.rows)) for _ in range(-(-trials // len(gallery.rows)))])
-    wishes = [Wish(int(row), "virtual", i) for i, row in enumerate(order[:trials].tolist())]
+    wishes = [Wish(int(row), "virtual", FIRST_DRAW + i) for i, row in enumerate(order[:trials].tolist())]
     strangers = trials // 2 if len(gallery) < FEW else 0
     studio = Studio(gallery.paths, seed=seed)
     shown: list[int] = []
@@ -202,15 +229,14 @@ def virtual_trials(
             picture = paint(2 * PAINTED + i, longest=480).pixels
             yield virtual_photo(picture, np.random.default_rng((seed, i)), VirtualSettings(size=PHOTO)).pixels
 
-    vectors: list[Vectors] = []
-    for encoded in encoder.stream(photos()):
-        assert encoded.vector is not None  # pixels made here are never rejected
-        vectors.append(encoded.vector)
+    scores: list[Vectors] = []
+    for row in scored(photos()):
+        scores.append(row)
         if progress is not None:
-            progress(len(vectors), len(wishes) + strangers)
+            progress(len(scores), len(wishes) + strangers)
     right = np.array(shown, np.int64)
     if (right >= 0).any():
-        yield from with_and_without(gallery.scores(gallery.similarities(np.stack(vectors))), right)
+        yield from with_and_without(np.stack(scores), right)
 
 
 def leave_one_out(gallery: Gallery, most: int) -> Iterator[Trials]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import colorsys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -13,9 +14,11 @@ from numpy.typing import NDArray
 
 from reseen.collections import Asked
 from reseen.descriptor import Descriptor
+from reseen.descriptor.recipes import ImageSettings
 from reseen.heads.museum.regions import InstanceRegions, Logits
 from reseen.identify.identifier import Identifier
 from reseen.identify.objects import photo_windows
+from reseen.images import placed
 from reseen.search import Query
 from reseen.types import Pixels
 
@@ -23,6 +26,8 @@ LONGEST = 640
 """Of the pictures, in pixels."""
 CELLS = 24
 """Cells along the longest side of a heat map made of windows."""
+STRIDED = 2
+"""Side of the photo over the side of the squares that a classifier of squares was trained on (448 over 224)."""
 
 
 @dataclass(frozen=True)
@@ -33,24 +38,70 @@ class HeatMap:
         activation: ``(h, w)`` float32.
         instance: ``(h, w)`` int64, numbers into ``names``.
         names: of the instances.
+        first: ``(x, y)`` where the first cell is, in shares of the photo's sides.
+        step: ``(x, y)`` from one cell to the next, likewise.
     """
 
     activation: NDArray[np.float32]
     instance: NDArray[np.int64]
     names: tuple[str, ...]
+    first: tuple[float, float]
+    step: tuple[float, float]
+
+    @property
+    def hottest(self) -> tuple[float, float]:
+        """``(x, y)`` of the highest activation, in shares of the photo's sides."""
+        row, column = np.unravel_index(int(self.activation.argmax()), self.activation.shape)
+        return self.first[0] + float(column) * self.step[0], self.first[1] + float(row) * self.step[1]
+
+    def cells(self, width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """For each pixel of the photo at that size its place in the grid: columns ``(width,)``, rows ``(height,)``.
+
+        Pixels beyond the outermost cells take these.
+        """
+        found = []
+        cells = reversed(self.instance.shape)
+        for count, first, step, most in zip((width, height), self.first, self.step, cells, strict=True):
+            places = ((np.arange(count) + 0.5) / count - first) / step
+            found.append(np.clip(places, 0, most - 1).astype(np.float32))
+        return found[0], found[1]
 
 
 def classifier_heat(descriptor: Descriptor, query: Query) -> HeatMap:
-    """Of a descriptor with a class activation per place (Section 3.3.1): one cell per window of its network."""
+    """Of a descriptor with a class activation per place (Section 3.3.1): one cell per window of its network.
+
+    Each cell stands in the middle of what its window sees. A descriptor of squares (IM, FT) is applied to the photo at
+    :data:`STRIDED` times their side, as in Figure 3.1.
+    """
     head = descriptor.head_on("cpu")
     if not isinstance(head, InstanceRegions | Logits):
         raise TypeError(f"head {head.kind!r} has no classes")
-    maps = [torch.from_numpy(m)[None] for m in query.maps(descriptor)]
+    descriptor = _strided(descriptor)
+    maps = query.maps(descriptor)
     with torch.inference_mode():
-        activations = head.activations(maps)[0]
+        activations = head.activations([torch.from_numpy(m)[None] for m in maps])[0]
     highest, which = activations.max(0)
     names = head.labels or tuple(str(i) for i in range(head.classes))
-    return HeatMap(highest.numpy(), which.numpy(), names)
+    (left, top, right, bottom), _ = placed(descriptor.recipe.images.rule, query.photo().size)
+    (layer,) = descriptor.backbone.layers
+    centre = layer.centre if layer.centre is not None else layer.stride / 2
+    first, step = [], []
+    for cells, low, high in zip(reversed(maps[0].shape[-2:]), (left, top), (right, bottom), strict=True):
+        repeated = max(0, head.grid - cells) // 2  # cells of a small map that were filled up before its first one
+        middle = centre + ((head.grid - 1) / 2 - repeated) * layer.stride
+        first.append((middle - low) / (high - low))
+        step.append(layer.stride / (high - low))
+    return HeatMap(highest.numpy(), which.numpy(), names, (first[0], first[1]), (step[0], step[1]))
+
+
+@lru_cache(maxsize=1)
+def _strided(descriptor: Descriptor) -> Descriptor:
+    """The descriptor itself, or, where its photos are squares of the training size, one of whole and larger photos."""
+    images = descriptor.recipe.images
+    if images.exact is None:
+        return descriptor
+    larger = ImageSettings(shortest=STRIDED * min(images.exact), aspect=2.0, fill="noise")
+    return descriptor.replace(recipe=replace(descriptor.recipe, images=larger))
 
 
 def window_heat(identifier: Identifier, query: Query) -> HeatMap:
@@ -76,7 +127,9 @@ def window_heat(identifier: Identifier, query: Query) -> HeatMap:
         better = score > winner[part]
         winner[part] = np.where(better, score, winner[part])
         named[part] = np.where(better, name, named[part])
-    return HeatMap((total / np.maximum(weight, 1)).astype(np.float32), named, identifier.gallery.names)
+    step = (1 / grid[1], 1 / grid[0])
+    activation = (total / np.maximum(weight, 1)).astype(np.float32)
+    return HeatMap(activation, named, identifier.gallery.names, (step[0] / 2, step[1] / 2), step)
 
 
 def heat(identifier: Identifier, photo: Asked) -> HeatMap:
@@ -108,7 +161,8 @@ def draw(pixels: Pixels, found: HeatMap) -> Pixels:
     activation = found.activation
     span = max(float(np.ptp(activation)), 1e-6)
     level = ((activation - activation.min()) / span * 255).astype(np.uint8)
-    level = np.asarray(cv2.resize(level, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    columns, rows = found.cells(*size)
+    level = np.asarray(cv2.remap(level, *np.meshgrid(columns, rows), cv2.INTER_LINEAR), np.uint8)
     colours = cv2.cvtColor(cv2.applyColorMap(level, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
     hot = cv2.addWeighted(pixels, 0.45, np.asarray(colours, np.uint8), 0.55, 0)
     gap = np.full((size[1], 8, 3), 255, np.uint8)
@@ -117,12 +171,12 @@ def draw(pixels: Pixels, found: HeatMap) -> Pixels:
 
 def _labelled(pixels: Pixels, found: HeatMap) -> Pixels:
     """The label map over a photo."""
-    size = (pixels.shape[1], pixels.shape[0])
     shown = found.activation > found.activation.mean()
     if not shown.any():
         shown[:] = True
     labels = np.where(shown, found.instance, -1)
-    large = cv2.resize(labels.astype(np.float32), size, interpolation=cv2.INTER_NEAREST).astype(np.int64)
+    columns, rows = (np.rint(places).astype(np.int64) for places in found.cells(pixels.shape[1], pixels.shape[0]))
+    large = labels[rows[:, None], columns]
     grey = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     result = np.asarray(grey, np.uint8).copy()
     present = np.unique(labels[labels >= 0])

@@ -12,6 +12,7 @@ from reseen.collections import Asked, Collection
 from reseen.collections.gallery import Gallery, References
 from reseen.errors import PhotoRejected
 from reseen.identify.calibration import Calibration, stored
+from reseen.identify.classify import By, Classes, shares
 from reseen.search import Query, Ranking
 from reseen.types import Box, Vectors
 
@@ -23,7 +24,7 @@ class InstanceHit:
     Attributes:
         rank: from 1.
         instance: its label.
-        score: similarity of its most alike reference photo.
+        score: similarity of its most alike reference photo; by the classifier, its share of the softmax, 0..1.
         confidence: calibrated probability, 0..1, that the photo shows it; None without a calibration.
         photos: the reference photos that speak for it, most alike first.
         box: where it is, ``(x0, y0, x1, y1)`` in pixels of the upright photo, when objects were looked for.
@@ -84,7 +85,13 @@ class Identifier:
         threshold: on the confidence, instead of the calibration's.
         force: let one file stand under two labels.
         rerank: stages that look again at the photos most alike a whole photo or its box (not at the windows of several
-            objects), see ``Collection.search``; ``auto`` is geometry where the collection has local features.
+            objects), see ``Collection.search``; ``auto`` is geometry where the collection has local features. None of
+            them is for the classifier.
+        by: what names instances: ``neighbours``, or the ``classifier`` of a museum descriptor that was trained on them,
+            which has a calibration of its own; instances that came after its training are never named.
+
+    Raises:
+        CollectionError: no photos, two labels for one file, or ``by`` a classifier that is not there.
     """
 
     def __init__(
@@ -96,13 +103,16 @@ class Identifier:
         threshold: float | None = None,
         force: bool = False,
         rerank: str = "auto",
+        by: By = "neighbours",
     ) -> None:
         self.collection = collection
         self.rerank = rerank
-        self.depth = collection.rerank_depth(rerank)
+        self.depth = collection.rerank_depth(rerank) if by == "neighbours" else 0
         self.photos = Gallery.of(collection, force=force)
         self.gallery = self.photos.standing(references)
-        self.calibration = calibration or stored(collection, self.photos)
+        self.by = by
+        self.classes = Classes(collection.encoder, self.photos) if by == "classifier" else None
+        self.calibration = calibration or stored(collection, self.photos, by)
         self.threshold = threshold
         if threshold is None and self.calibration is not None:
             self.threshold = self.calibration.threshold
@@ -114,12 +124,16 @@ class Identifier:
             photo: what ``Collection.search`` takes.
             box: in pixels of the upright photo.
             k: hits at most.
-            objects: look for several objects, each with its own box.
+            objects: look for several objects, each with its own box; not by a classifier.
 
         Raises:
-            PhotoRejected: the photo cannot be used.
+            PhotoRejected: the photo cannot be used; a classifier needs its pixels.
         """
         asked = self.collection.query(photo, box)
+        if self.classes is not None:
+            if objects:
+                raise ValueError("several objects in one photo are identified by neighbours only")
+            return self._classified(asked, self.classes, k)
         if objects:
             return self._objects(asked, k)
         vector = asked.vector(None if asked.has_vector else self.collection.encoder)
@@ -127,6 +141,21 @@ class Identifier:
             return self.identify_vector(vector, k=k, query=asked.name, box=asked.box)
         before = self.collection.nearest(asked, self.depth)
         return self._reranked(before, self.collection.rerank(before, asked, self.rerank), vector, k)
+
+    def _classified(self, asked: Query, classes: Classes, k: int) -> Identification:
+        """By class activations; the photos that speak for an instance are its references most alike."""
+        maps = asked.maps(self.collection.encoder)
+        scores = classes.scores(maps)
+        confidence = None
+        if self.calibration is not None:
+            confidence = self.calibration.confidence(scores[None]).astype(np.float32)
+        height, width = maps[0].shape[-2:]
+        vector = self.collection.encoder.pool_parts(maps, [(0, 0, int(width), int(height))])[0]
+        best = np.argsort(-scores, kind="stable")[:k]
+        named = [int(i) for i in best if np.isfinite(scores[i])]
+        share = shares(scores)
+        hits = tuple(self._hit(rank, i, vector, share, confidence, None) for rank, i in enumerate(named, 1))
+        return Identification(asked.name, asked.box, self._refused(hits), hits)
 
     def _reranked(self, before: Ranking, after: Ranking, vector: Vectors, k: int) -> Identification:
         """Each instance rises with its photo that rose most; geometry's evidence for a photo multiplies the odds."""
@@ -197,10 +226,10 @@ class Identifier:
 
 
 def identify(
-    collection: Collection, photos: Sequence[Asked], *, k: int = 5, objects: bool = False
+    collection: Collection, photos: Sequence[Asked], *, k: int = 5, objects: bool = False, by: By = "neighbours"
 ) -> list[Identification | PhotoRejected]:
     """:meth:`Identifier.identify` of several photos; a bad one gives its rejection instead."""
-    identifier = Identifier(collection)
+    identifier = Identifier(collection, by=by)
     answers: list[Identification | PhotoRejected] = []
     for photo in photos:
         try:

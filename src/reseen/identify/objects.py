@@ -79,8 +79,12 @@ def photo_windows(encoder: Encoder, query: Query) -> tuple[Boxes, Vectors]:
     vectors = encoder.pool_parts(maps, [(int(a), int(b), int(c), int(d)) for a, b, c, d in cells])
     full = query.photo().size
     x0, y0, x1, y1 = query.box if query.box is not None else (0.0, 0.0, float(full[0]), float(full[1]))
-    scale = np.array([(x1 - x0) / width, (y1 - y0) / height] * 2)
-    return cells * scale + np.array([x0, y0, x0, y0]), vectors
+    left, top, right, bottom = encoder.shown((x1 - x0, y1 - y0))
+    within = cells / [width, height, width, height] - [left, top, left, top]
+    boxes = within * ([(x1 - x0) / (right - left), (y1 - y0) / (bottom - top)] * 2) + [x0, y0, x0, y0]
+    boxes = boxes.clip([x0, y0, x0, y0], [x1, y1, x1, y1])
+    seen = (boxes[:, 2:] > boxes[:, :2]).all(1)  # others show nothing but what fills the photo up
+    return boxes[seen], vectors[seen]
 
 
 def overlaps(boxes: Boxes, box: Boxes) -> NDArray[np.float64]:

@@ -13,15 +13,13 @@ import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 
 from reseen.errors import PhotoRejected
+from reseen.images.limits import Limits
 from reseen.types import Pixels
-
-if TYPE_CHECKING:
-    from reseen.images.decode import Limits
 
 SMALL = 300_000_000
 """Bytes that decoding a photo of 40 megapixels stays below; what needs more is decoded one photo at a time."""

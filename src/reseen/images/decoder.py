@@ -9,7 +9,8 @@ import sys
 
 from reseen.errors import PhotoRejected
 from reseen.images.budget import TooLarge, receive, send
-from reseen.images.decode import Limits, decode_here
+from reseen.images.decode import decode_here
+from reseen.images.limits import Limits
 
 
 def main(memory: int) -> None:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from reseen.errors import PhotoRejected
-from reseen.images.decode import LIMITS, Decoded, Limits, decode, rgb
+from reseen.images.decode import Decoded, decode, rgb
+from reseen.images.limits import LIMITS, Limits
 from reseen.types import Pixels
 
 PREPROCESSING_VERSION = 1

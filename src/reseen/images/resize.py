@@ -59,11 +59,13 @@ class Exact:
 class Shortest:
     """The shortest side brought to ``side`` pixels, smaller photos enlarged; the longest at most ``aspect`` times it.
 
-    Beyond that aspect the longest side decides, and the shortest is less than ``side``.
+    Beyond that aspect the longest side decides, and the shortest is less than ``side``; with ``noise`` it is then
+    filled up to ``side`` with uniform noise, the same for every photo of a size (the museum paper, Section 3.4.1).
     """
 
     side: int
     aspect: float = 2.0
+    noise: bool = False
 
     @property
     def longest_side(self) -> int:
@@ -128,7 +130,7 @@ def prepare(
     """
     width, height = photo.size
     if box is None:
-        return _filled(resize_to(photo.pixels, *rule.target(width, height, factor)))
+        return _filled(resize_to(photo.pixels, *rule.target(width, height, factor)), rule, factor)
     x0, y0, x1, y1 = check_box(box, photo.size, photo.name)
     if crop == "padded":
         across, down = rule.target(width, height)
@@ -150,11 +152,45 @@ def prepare(
     sx, sy = photo.scale
     left, top = math.floor(x0 * sx), math.floor(y0 * sy)
     right, bottom = max(left + 1, math.ceil(x1 * sx)), max(top + 1, math.ceil(y1 * sy))
-    return _filled(resize_to(photo.pixels[top:bottom, left:right], *target))
+    return _filled(resize_to(photo.pixels[top:bottom, left:right], *target), rule, factor)
 
 
-def _filled(pixels: Pixels) -> Pixels:
-    missing_y, missing_x = (max(0, LEAST_SIDE - n) for n in pixels.shape[:2])
+def placed(rule: ResizeRule, size: tuple[float, float]) -> tuple[Box, tuple[int, int]]:
+    """Where a whole photo of ``size`` (W, H) lies in the input that :func:`prepare` makes of it, and the input's size.
+
+    The box is in pixels of the input; what is outside of it was filled up.
+    """
+    width, height = rule.target(*size)
+    least = _least(rule)
+    full = (max(width, least), max(height, least))
+    left, top = (full[0] - width) // 2, (full[1] - height) // 2
+    return (float(left), float(top), float(left + width), float(top + height)), full
+
+
+def with_noise(pixels: Pixels, side: int, rng: np.random.Generator) -> Pixels:
+    """Pixels in the middle of uniform noise that fills their sides up to ``side``; unchanged where none is shorter."""
+    height, width = pixels.shape[:2]
+    full = (max(height, side), max(width, side))
+    if full == (height, width):
+        return pixels
+    canvas = rng.integers(0, 256, (*full, 3), dtype=np.uint8)
+    top, left = (full[0] - height) // 2, (full[1] - width) // 2
+    canvas[top : top + height, left : left + width] = pixels
+    return canvas
+
+
+def _least(rule: ResizeRule, factor: float = 1.0) -> int:
+    """Pixels that both sides of an input have at least."""
+    if isinstance(rule, Shortest) and rule.noise:
+        return max(LEAST_SIDE, round(rule.side * factor))
+    return LEAST_SIDE
+
+
+def _filled(pixels: Pixels, rule: ResizeRule, factor: float) -> Pixels:
+    least = _least(rule, factor)
+    if isinstance(rule, Shortest) and rule.noise:
+        return with_noise(np.ascontiguousarray(pixels), least, np.random.default_rng(pixels.shape[:2]))
+    missing_y, missing_x = (max(0, least - n) for n in pixels.shape[:2])
     if not (missing_x or missing_y):
         return np.ascontiguousarray(pixels)
     top, left = missing_y // 2, missing_x // 2

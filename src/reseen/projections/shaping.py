@@ -54,7 +54,7 @@ class Power(_Fixed):
 
 
 class Truncate(_Fixed):
-    """The first ``dim`` dimensions, then L2 (compact REMAP, Section IV)."""
+    """The first ``dim`` dimensions, then L2 (compact REMAP, Section III-E)."""
 
     kind = "truncate"
 

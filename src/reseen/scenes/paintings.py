@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.scenes.camera import between, resized
+from reseen.scenes.camera import between
 from reseen.types import Pixels
 
 Colour = tuple[float, float, float]
@@ -725,16 +725,3 @@ MANNERS: dict[str, Callable[[Generator, tuple[int, int]], Pixels]] = {
     "gestures": _gestures,
     "quilt": _quilt,
 }
-
-
-def contact_sheet(numbers: range, columns: int = 10, cell: int = 150) -> Pixels:
-    """Paintings side by side on grey, to look at: ``uint8 (rows * cell, columns * cell, 3)``."""
-    rows = -(-len(numbers) // columns)
-    sheet = np.full((rows * cell, columns * cell, 3), 128, np.uint8)
-    for place, number in enumerate(numbers):
-        pixels = paint(number, longest=320).pixels
-        factor = (cell - 8) / max(pixels.shape[:2])
-        small = resized(pixels, (round(pixels.shape[1] * factor), round(pixels.shape[0] * factor)))
-        top, left = place // columns * cell + 4, place % columns * cell + 4
-        sheet[top : top + small.shape[0], left : left + small.shape[1]] = small
-    return sheet

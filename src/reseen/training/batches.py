@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from reseen.training.datasets import TrainingSet
+from reseen.photosets import PhotoSet
 from reseen.training.distributed import Workers
 from reseen.training.losses import Tuples
 from reseen.training.views import View, ViewReader
@@ -44,7 +44,7 @@ class Batch(NamedTuple):
 
 
 def batches(
-    data: TrainingSet, reader: ViewReader, stretch: Stretch, *, size: int, done: int, share: Workers
+    data: PhotoSet, reader: ViewReader, stretch: Stretch, *, size: int, done: int, share: Workers
 ) -> Iterator[Batch]:
     """Batches of ``size`` tuples of a stretch, from its place ``done`` on.
 
@@ -64,7 +64,7 @@ def batches(
         yield Batch(count, *_usable(data, views, [next(photos) for _ in views], who))
 
 
-def _views(data: TrainingSet, reader: ViewReader, stretch: Stretch, row: int) -> list[View]:
+def _views(data: PhotoSet, reader: ViewReader, stretch: Stretch, row: int) -> list[View]:
     """Query, positive and negatives of the tuple at a place of the epoch."""
     query, positive = data.pairs[stretch.order[row]].tolist()
     if query == positive:
@@ -79,7 +79,7 @@ def _views(data: TrainingSet, reader: ViewReader, stretch: Stretch, row: int) ->
 
 
 def _usable(
-    data: TrainingSet, views: list[View], photos: Sequence[Pixels | None], who: list[list[int]]
+    data: PhotoSet, views: list[View], photos: Sequence[Pixels | None], who: list[list[int]]
 ) -> tuple[list[Pixels], Tuples | None]:
     """Photos that could be read and the tuples whose query and positive are among them."""
     place = np.full(len(photos), -1)

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from reseen.errors import TrainingError
-from reseen.training.datasets import TrainingSet
+from reseen.photosets import PhotoSet
 
 STATE = "state.safetensors"
 
@@ -78,7 +78,7 @@ def save_run(
     folder: Path,
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
-    data: TrainingSet,
+    data: PhotoSet,
     mined: NDArray[np.int64],
     at: Position,
     rejected: Mapping[int, str],
@@ -98,8 +98,8 @@ def save_run(
 
 
 def restore_run(
-    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, data: TrainingSet
-) -> tuple[TrainingSet, NDArray[np.int64], Position, dict[int, str]]:
+    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, data: PhotoSet
+) -> tuple[PhotoSet, NDArray[np.int64], Position, dict[int, str]]:
     """Take a saved state back into network, optimizer and torch's generator.
 
     Returns:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from reseen.heads import Head
+from reseen.photosets import PhotoSet
 from reseen.projections import create_projection
-from reseen.training.datasets import TrainingSet
 from reseen.training.network import Network
 from reseen.training.settings import TrainingSettings
 from reseen.training.views import View, ViewReader
@@ -24,9 +24,7 @@ PAIRS_AT_ONCE = 128
 """Pairs of photos that are looked at together: what a head sees in them is in memory at once."""
 
 
-def initialise(
-    network: Network, data: TrainingSet, settings: TrainingSettings, reader: ViewReader, *, new: bool
-) -> None:
+def initialise(network: Network, data: PhotoSet, settings: TrainingSettings, reader: ViewReader, *, new: bool) -> None:
     """Fit what the head learns by itself; when the network is ``new`` also start its weights and linear layers.
 
     Codebooks or the whitening of regions are learned from ``fit_photos`` photos of the training set, then what the
@@ -67,7 +65,7 @@ def start_as_whitening(layer: nn.Linear, rows: Vectors | Iterable[Vectors]) -> N
 class PairedPhotos:
     """The photos of training pairs and of others, as a head looks at them; a ``reseen.heads.Material``."""
 
-    def __init__(self, network: Network, data: TrainingSet, settings: TrainingSettings, reader: ViewReader) -> None:
+    def __init__(self, network: Network, data: PhotoSet, settings: TrainingSettings, reader: ViewReader) -> None:
         self.network, self.data, self.settings, self.reader = network, data, settings, reader
 
     def pairs(

@@ -19,9 +19,9 @@ from reseen.descriptor import Descriptor
 from reseen.descriptor.runtime.allocator import tune_allocator
 from reseen.descriptor.runtime.threads import network_threads, share_threads
 from reseen.errors import TrainingError
+from reseen.photosets import PhotoSet
 from reseen.training.batches import Batch, Stretch, batches
 from reseen.training.checkpoints import Position, has_run, read_state, restore_run, save_run, write_state
-from reseen.training.datasets import TrainingSet
 from reseen.training.distributed import Workers
 from reseen.training.initialise import initialise
 from reseen.training.losses import InBatch, create_loss
@@ -61,7 +61,7 @@ class Trainer:
     def __init__(
         self,
         descriptor: Descriptor,
-        data: TrainingSet,
+        data: PhotoSet,
         to: str | os.PathLike[str],
         *,
         settings: TrainingSettings | None = None,
@@ -75,6 +75,7 @@ class Trainer:
     ) -> None:
         self.recipe = descriptor.recipe
         self.settings = settings or TrainingSettings.from_table(self.recipe.training)
+        self.settings.check()
         self.to = Path(to)
         self.device = torch.device(device)
         self.group = group or Workers()
@@ -92,7 +93,7 @@ class Trainer:
         self.at = Position()
         self.mined: NDArray[np.int64] = np.zeros((0, 0), np.int64)
 
-    def _view_reader(self, data: TrainingSet) -> ViewReader:
+    def _view_reader(self, data: PhotoSet) -> ViewReader:
         views = self.settings.views
         rule = views.rule(self.recipe.images.rule)
         return ViewReader(data, views, rule, seed=self.settings.seed, workers=self._decode)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from reseen.descriptor import Descriptor
-from reseen.training.datasets import TrainingSet
+from reseen.photosets import PhotoSet
 from reseen.training.settings import TrainingSettings
 
 LOG_FIELDS = ("epoch", "tuples", "loss", "active", "lr", "validation", "likeness", "rejected", "seconds")
@@ -64,7 +64,7 @@ def write_log(folder: Path, history: Sequence[Mapping[str, Any]], *, tensorboard
 
 def run_card(
     trained: Descriptor,
-    data: TrainingSet,
+    data: PhotoSet,
     settings: TrainingSettings,
     *,
     validation: str,

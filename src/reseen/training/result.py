@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from reseen.descriptor import Descriptor
-from reseen.training.datasets import TrainingSet
+from reseen.photosets import PhotoSet
 from reseen.training.settings import TrainingSettings
 from reseen.training.views import View, ViewReader
 from reseen.types import Pairs
@@ -38,7 +38,7 @@ def averaged(start: Mapping[str, Tensor], best: Mapping[str, Tensor], share: flo
 
 
 def learn_projection(
-    trained: Descriptor, data: TrainingSet, settings: TrainingSettings, rejected: Mapping[int, str]
+    trained: Descriptor, data: PhotoSet, settings: TrainingSettings, rejected: Mapping[int, str]
 ) -> Descriptor:
     """The descriptor with its projection learned on ``fit_pairs`` training pairs.
 
@@ -55,7 +55,7 @@ def learn_projection(
 
 
 def _photos_of_pairs(
-    data: TrainingSet, reader: ViewReader, most: int | None, seed: int, folder: Path
+    data: PhotoSet, reader: ViewReader, most: int | None, seed: int, folder: Path
 ) -> tuple[list[Any], Pairs]:
     """Photos of at most ``most`` training pairs, virtual ones written to ``folder``, and the pairs as rows of them."""
     chosen = np.random.default_rng((seed, 4)).permutation(len(data.pairs))[:most]

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from reseen.errors import RecipeError
 from reseen.images import Exact, Longest, ResizeRule
 from reseen.training.mining.negatives import Rule
+from reseen.training.mining.selection import MINIMUM, Agreement
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Pairs:
         farthest: distance from the middle photo of its cluster beyond which a photo gives no random pair, measured with
             the starting network; 0 for any.
         inliers: ``(least, most)`` RANSAC inliers of SIFT matches, at 640 px, a random pair must have; () for any.
+        model: what the inliers agree with: ``affine``, ``homography``, or ``fundamental`` (a matrix of any scene).
         share, most: share of each cluster that become queries, and their largest number (``m1``..``m3``).
         pool: photos with the closest cameras among which the positive is chosen (``m1``..``m3``).
         overlap, scale_change: of ``m3``.
@@ -61,6 +63,7 @@ class Pairs:
     per_cluster: int = 50
     farthest: float = 0.0
     inliers: tuple[int, ...] = ()
+    model: Agreement = "affine"
     share: float = 0.1
     most: int = 30
     pool: int = 100
@@ -191,6 +194,7 @@ class TrainingSettings:
             "precision": (self.precision, ("float32", "bfloat16")),
             "optimizer.kind": (self.optimizer.get("kind"), ("sgd", "adam", "adamw")),
             "schedule.kind": (self.schedule.kind, ("constant", "step", "exponential", "cosine")),
+            "pairs.model": (self.pairs.model, tuple(MINIMUM)),
             "pairs.rule": (self.pairs.rule, ("given", "random", "m1", "m2", "m3")),
             "negatives.source": (self.negatives.source, ("pool", "batch")),
             "negatives.rule": (self.negatives.rule, ("given", "none", *get_args(Rule))),
@@ -202,6 +206,19 @@ class TrainingSettings:
             raise RecipeError(f"[training.negatives] rule = {self.negatives.rule!r} mines nothing in the batch")
         if "kind" not in self.loss:
             raise RecipeError("[training.loss] needs a kind")
+        if self.loss["kind"] in ("contrastive", "triplet") and (
+            self.negatives.rule == "none" or self.negatives.count < 1
+        ):
+            raise RecipeError(
+                f"[training] the loss {self.loss['kind']!r} learns from negatives and negatives.rule = "
+                f"{self.negatives.rule!r}, count = {self.negatives.count} give none: set them, or take 'info-nce'"
+            )
+        inliers, own = self.pairs.inliers, MINIMUM[self.pairs.model]
+        if inliers and (len(inliers) != 2 or not own < inliers[0] <= inliers[1]):
+            raise RecipeError(
+                f"[training.pairs] inliers = {list(inliers)} is not [least, most] with least above {own}: any {own} "
+                f"matches agree with a model of kind {self.pairs.model!r}"
+            )
         positive = {"lr": self.lr, "epochs": self.epochs, "batch": self.batch}
         for name, number in positive.items():
             if not number > 0:

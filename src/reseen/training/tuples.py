@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from reseen.errors import TrainingError
 from reseen.images import Longest
-from reseen.training.datasets import TrainingSet
+from reseen.photosets import PhotoSet
+from reseen.search.local.sift import RootSift
 from reseen.training.mining import positives
 from reseen.training.mining.negatives import Rule as NegativeRule
 from reseen.training.mining.negatives import mine_negatives
 from reseen.training.mining.selection import (
-    SIDE,
-    PairMatcher,
     choose_candidates,
     choose_queries,
+    inliers,
     middle_photos,
     near_chosen,
     random_pairs,
@@ -34,7 +34,7 @@ Encode = Callable[[Sequence[View]], Vectors]
 log = logging.getLogger(__name__)
 
 
-def choose_pairs(data: TrainingSet, settings: TrainingSettings, reader: ViewReader, encode: Encode) -> TrainingSet:
+def choose_pairs(data: PhotoSet, settings: TrainingSettings, reader: ViewReader, encode: Encode) -> PhotoSet:
     """The set with its pairs and candidate negatives chosen as the recipe says; they stay for the whole run.
 
     Photos keep their virtual pairs, which are with themselves.
@@ -90,7 +90,7 @@ def choose_pairs(data: TrainingSet, settings: TrainingSettings, reader: ViewRead
 
 
 def draw_pairs(
-    clusters: NDArray[np.int64], data: TrainingSet, settings: TrainingSettings, reader: ViewReader, encode: Encode
+    clusters: NDArray[np.int64], data: PhotoSet, settings: TrainingSettings, reader: ViewReader, encode: Encode
 ) -> NDArray[np.int64]:
     """Random pairs within each cluster, ``(m, 2)``: of photos near the cluster's middle one when ``farthest`` is set,
     and only those that geometry verifies when ``inliers`` is set.
@@ -101,25 +101,19 @@ def draw_pairs(
         clusters = np.where(near, clusters, clusters.min() - 1 - np.arange(len(clusters)))
     pairs = random_pairs(clusters, per_cluster=settings.pairs.per_cluster, seed=settings.seed)
     if settings.pairs.inliers:
-        upright = ViewReader(data, settings.views, Longest(SIDE), workers=reader.workers)
+        sift = RootSift()
+        upright = ViewReader(data, settings.views, Longest(sift.side), workers=reader.workers)
         upright.rejected = reader.rejected
-        pairs = pairs[verified(_inliers(pairs, upright), *settings.pairs.inliers)]
+        used = np.unique(pairs).tolist()
+        photos = zip(used, upright.stream(View(i) for i in used), strict=True)
+        features = {number: sift.extract(pixels) for number, pixels in photos if pixels is not None}
+        pairs = pairs[
+            verified(inliers(pairs, features, settings.pairs.model, threads=reader.workers), *settings.pairs.inliers)
+        ]
     return pairs
 
 
-def _inliers(pairs: NDArray[np.int64], reader: ViewReader) -> NDArray[np.int64]:
-    """RANSAC inliers of each pair; pairs with a photo that cannot be read get 0."""
-    matcher = PairMatcher()
-    used = np.unique(pairs)
-    readable = set()
-    for number, pixels in zip(used.tolist(), reader.stream(View(i) for i in used.tolist()), strict=True):
-        if pixels is not None:
-            matcher.add(number, pixels)
-            readable.add(number)
-    return np.array([matcher.inliers(a, b) if {a, b} <= readable else 0 for a, b in pairs.tolist()], dtype=np.int64)
-
-
-def epoch_order(data: TrainingSet, settings: TrainingSettings, epoch: int) -> NDArray[np.int64]:
+def epoch_order(data: PhotoSet, settings: TrainingSettings, epoch: int) -> NDArray[np.int64]:
     """Numbers of the pairs of an epoch, in the order they are trained on."""
     order = np.random.default_rng((settings.seed, 1, epoch)).permutation(len(data.pairs))
     wanted = settings.tuples_per_epoch
@@ -130,7 +124,7 @@ def epoch_order(data: TrainingSet, settings: TrainingSettings, epoch: int) -> ND
 
 
 def mine(
-    data: TrainingSet,
+    data: PhotoSet,
     settings: TrainingSettings,
     rows: NDArray[np.int64],
     epoch: int,
@@ -145,7 +139,7 @@ def mine(
     if asked.rule == "none" or asked.source == "batch":
         return np.full((len(rows), 0), -1, np.int64), 0.0
     if asked.rule == "given":
-        if not data.negatives.shape[1]:
+        if not (data.negatives >= 0).any():
             raise TrainingError(f"{data.name}: gives no negatives; set negatives.rule to n2, say")
         return data.negatives[rows][:, : asked.count], 0.0
     rule = cast(NegativeRule, "semi-hard" if epoch < asked.warm else asked.rule)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from reseen.errors import TrainingError
 from reseen.evaluation.benchmarks.benchmark import Benchmark
 from reseen.evaluation.measures.metrics import average_precision, from_scores
-from reseen.training.datasets import TrainingSet
+from reseen.photosets import PhotoSet
 from reseen.training.views import View
 from reseen.types import Vectors
 
@@ -30,7 +30,7 @@ class Validation:
     """
 
     name: str
-    data: TrainingSet
+    data: PhotoSet
     database: tuple[View, ...]
     queries: tuple[View, ...]
     positives: tuple[NDArray[np.int64], ...]
@@ -44,7 +44,7 @@ class Validation:
         return float(np.nanmean(average_precision(positions)))
 
 
-def from_set(data: TrainingSet, *, queries: int = 500, seed: int = 0) -> Validation:
+def from_set(data: PhotoSet, *, queries: int = 500, seed: int = 0) -> Validation:
     """Queries of a held-out part: photos of a cluster against all photos; virtual photos against references."""
     random = np.random.default_rng(seed)
     database = tuple(View(i, "mild" if data.virtual[i] else "plain") for i in range(len(data.photos)))
@@ -77,7 +77,7 @@ def from_benchmark(benchmark: Benchmark) -> Validation:
     if not queries:
         raise TrainingError(f"{benchmark.name}: no query has a positive")
     photos = (*benchmark.database, *(query.photo for query in queries))
-    data = TrainingSet(benchmark.name, photos, np.arange(len(photos), dtype=np.int64))
+    data = PhotoSet(benchmark.name, photos, np.arange(len(photos), dtype=np.int64))
     n = len(benchmark.database)
     return Validation(
         benchmark.name,

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reseen.errors import PhotoRejected
-from reseen.images import Photo, ResizeRule, load_photo, ordered_map, prepare
+from reseen.images import Photo, ResizeRule, display, load_photo, ordered_map, prepare
+from reseen.photosets import PhotoSet
 from reseen.scenes.camera import relight
-from reseen.scenes.virtual import VirtualSettings, mild_view, virtual_photo
-from reseen.training.datasets import TrainingSet
+from reseen.scenes.studio import Manner, Studio, Wish
 from reseen.training.settings import Views
 from reseen.types import Pixels
 
 Kind = Literal["plain", "augmented", "mild", "virtual"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 log = logging.getLogger(__name__)
 
 
@@ -43,34 +42,36 @@ class ViewReader:
         workers: decoding threads.
     """
 
-    def __init__(
-        self, data: TrainingSet, settings: Views, rule: ResizeRule, *, seed: int = 0, workers: int = 1
-    ) -> None:
+    def __init__(self, data: PhotoSet, settings: Views, rule: ResizeRule, *, seed: int = 0, workers: int = 1) -> None:
         self.data, self.settings, self.rule = data, settings, rule
         self.seed, self.workers = seed, workers
         self.rejected: dict[int, str] = {}
-        self._virtual = VirtualSettings(size=settings.virtual)
+        manner = Manner(size=settings.virtual, side=2 * max(settings.virtual), behind="references")
+        self.studio = Studio(data.photos, manner, seed=seed)
 
     def read(self, view: View) -> Pixels | None:
         """``uint8 (H, W, 3)``; None for a photo that cannot be used."""
         if view.photo in self.rejected:
             return None
-        side = max(self.settings.virtual) * 2 if view.kind in ("mild", "virtual") else self.rule.longest_side
+        if view.kind in ("mild", "virtual"):
+            pixels = self.studio.make(Wish(view.photo, view.kind, view.draw + 1))
+            if pixels is None:
+                self._reject(view.photo, self.studio.rejected[view.photo])
+            return pixels
+        zoom = max(1.0, self.settings.scale[1]) / self.settings.crop[0]
         try:
-            photo = load_photo(self.data.photos[view.photo], at_least=int(np.ceil(side * self._zoom())))
+            photo = load_photo(self.data.photos[view.photo], at_least=int(np.ceil(self.rule.longest_side * zoom)))
         except PhotoRejected as error:
-            if view.photo not in self.rejected:
-                log.warning("%s: left out of training (%s)", error.path, error.reason)
-            self.rejected[view.photo] = error.reason
+            self._reject(view.photo, error.reason)
             return None
-        random = np.random.default_rng((self.seed, KINDS.index(view.kind), view.photo, view.draw + 1))
-        if view.kind == "virtual":
-            return virtual_photo(photo.pixels, random, self._virtual, self._others(view, random)).pixels
-        if view.kind == "mild":
-            return mild_view(photo.pixels, random, self.settings.virtual)
         if view.kind == "augmented":
-            return self._augmented(photo, random)
+            return self._augmented(photo, np.random.default_rng((self.seed, 1, view.photo, view.draw + 1)))
         return prepare(photo, self.rule)
+
+    def _reject(self, photo: int, reason: str) -> None:
+        if photo not in self.rejected:
+            log.warning("%s: left out of training (%s)", display(self.data.photos[photo]), reason)
+        self.rejected[photo] = reason
 
     def stream(self, views: Iterable[View]) -> Iterator[Pixels | None]:
         """:meth:`read` of each view, in order, some ahead, in threads."""
@@ -91,9 +92,6 @@ class ViewReader:
         for places, group in waiting.values():
             yield places, np.stack(group)
 
-    def _zoom(self) -> float:
-        return max(1.0, self.settings.scale[1]) / self.settings.crop[0]
-
     def _augmented(self, photo: Photo, random: np.random.Generator) -> Pixels:
         s = self.settings
         width, height = photo.size
@@ -107,20 +105,6 @@ class ViewReader:
             limits = (1 - s.light, 1 + s.light)
             pixels = relight(pixels, random, gradient=s.light, cast=s.light / 2, exposure=limits, gamma=limits)
         return pixels
-
-    def _others(self, view: View, random: np.random.Generator) -> list[Pixels]:
-        """Another photo, for the background of a virtual one."""
-        n = len(self.data.photos)
-        if n < 2:
-            return []
-        other = int((view.photo + random.integers(1, n)) % n)
-        if other in self.rejected:
-            return []
-        try:
-            return [load_photo(self.data.photos[other], at_least=max(self.settings.virtual)).pixels]
-        except PhotoRejected as error:
-            self.rejected[other] = error.reason
-            return []
 
     def real(self, photo: int, draw: int) -> View:
         """How a photo itself is seen in training: changed at random when the settings say so."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from reseen.errors import BenchmarkError, UntrustedFile
+from reseen.errors import BenchmarkError, PhotoSetError, UntrustedFile
 from reseen.evaluation import load_benchmarks
 from reseen.evaluation.benchmarks.benchmark import check_count
 
@@ -333,7 +333,7 @@ def test_distractors_stand_behind_any_database(oxford, tmp_path_factory, shoot):
     assert [q.positives.tolist() for q in found.queries] == [q.positives.tolist() for q in plain.queries]
     with pytest.raises(BenchmarkError, match="no photos to add"):
         plain.with_distractors([oxford / "oxbuild_images"])
-    with pytest.raises(BenchmarkError, match="no such folder"):
+    with pytest.raises(PhotoSetError, match="no such folder"):
         plain.with_distractors([oxford / "nowhere"])
 
 

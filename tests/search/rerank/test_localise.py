@@ -129,7 +129,7 @@ def localised():
     whole /= np.linalg.norm(whole, axis=1, keepdims=True)
 
     class Maps(Encoder):
-        name, fingerprint, dim, side = "maps", "m", 16, 9
+        name, fingerprint, dim, side, gives = "maps", "m", 16, 9, {"maps"}
 
         def photo_maps(self, photo, box=None, *, crop=None):
             return (thing,)
@@ -177,11 +177,15 @@ def test_the_stage_lifts_the_photo_that_holds_the_object(localised):
     assert LocaliseStage()(first_search(evidence, whole), evidence)[0].id == 2
 
 
-def test_without_any_map_the_ranking_stays(localised):
+def test_without_any_map_the_ranking_stays(localised, monkeypatch):
     evidence, _, maps, whole = localised
     before = first_search(evidence, whole)
     assert LocaliseStage()(before, replace(evidence, maps=lambda ids: [None] * len(ids))) == before
     with pytest.raises(RerankError, match="feature maps"):
         LocaliseStage()(before, Evidence(evidence.query, evidence.vectors))
+    monkeypatch.setattr(type(evidence.encoder), "gives", frozenset())
+    with pytest.raises(RerankError, match="feature maps"):
+        LocaliseStage()(before, evidence)
+    monkeypatch.undo()
     with pytest.raises(RerankError, match="one layer, and 'maps' reads 2"):
         LocaliseStage()(before, replace(evidence, maps=lambda ids: [(maps[0], maps[0])] * len(ids)))

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
 
+from reseen.search.local import RootSift
 from reseen.training.mining.selection import (
-    PairMatcher,
+    agreeing,
     choose_candidates,
     choose_queries,
+    inliers,
     middle_photos,
     near_chosen,
     random_pairs,
@@ -51,16 +54,45 @@ def test_pairs_with_five_to_thirty_inliers_stay():
     assert verified(np.array([4, 5, 30, 31])).tolist() == [False, True, True, False]
 
 
-def test_inliers_tell_a_turned_photo_from_another_one():
+@pytest.mark.parametrize("model", ["affine", "homography"])
+@pytest.mark.parametrize(("count", "kept"), [(4, False), (5, True), (30, True), (31, False)])
+def test_pairs_of_that_many_agreeing_matches_are_kept_or_not(model, count, kept):
+    """The rest of a pair's matches agree with nothing."""
+    random = np.random.default_rng(count)
+    first = random.uniform(0, 640, (count + 8, 2)).astype(np.float32)
+    turn = np.array([[0.9, -0.3], [0.25, 1.1]])
+    second = (first @ turn.T + [40, -25]).astype(np.float32)
+    second[count:] = random.uniform(0, 640, (8, 2))
+    found = agreeing(first, second, model)
+    assert found == count
+    assert verified(np.array([found])).tolist() == [kept]
+
+
+def test_a_fundamental_matrix_always_has_the_lower_bound():
+    random = np.random.default_rng(0)
+    first, second = random.uniform(0, 640, (2, 12, 2)).astype(np.float32)
+    assert agreeing(first, second, "fundamental") >= 7
+    assert agreeing(first, second, "affine") < 5
+
+
+@pytest.mark.parametrize("model", ["affine", "homography", "fundamental"])
+def test_too_few_matches_or_matches_on_a_line_agree_with_nothing(model):
+    line = np.stack([np.arange(20), np.zeros(20)], 1).astype(np.float32)
+    for places in (line[:0], line[:2]):
+        assert agreeing(places, places, model) == 0
+    assert 0 <= agreeing(line, line[::-1].copy(), model) <= 20
+
+
+@pytest.mark.parametrize("model", ["affine", "homography", "fundamental", "geometry"])
+def test_inliers_tell_a_turned_photo_from_another_one(model):
     random = np.random.default_rng(0)
     texture = cv2.GaussianBlur(random.integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 3)
     texture = cv2.normalize(texture, None, 0, 255, cv2.NORM_MINMAX)
     turned = cv2.warpAffine(texture, cv2.getRotationMatrix2D((160, 120), 10, 0.9), (320, 240))
     other = cv2.GaussianBlur(random.integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 3)
-    matcher = PairMatcher()
-    for number, pixels in enumerate([texture, turned, cv2.normalize(other, None, 0, 255, cv2.NORM_MINMAX)]):
-        matcher.add(number, pixels)
-    matcher.add(3, np.zeros((50, 50, 3), np.uint8))
-    assert matcher.inliers(0, 1) > 50
-    assert matcher.inliers(0, 2) < 15
-    assert matcher.inliers(0, 3) == 0
+    photos = [texture, turned, cv2.normalize(other, None, 0, 255, cv2.NORM_MINMAX), np.zeros((50, 50, 3), np.uint8)]
+    features = {number: RootSift().extract(pixels) for number, pixels in enumerate(photos)}
+    counts = inliers(np.array([[0, 1], [2, 0], [0, 2], [0, 3], [0, 4], [1, 0]]), features, model)
+    assert counts[0] > 50 and counts[5] > 50
+    assert max(counts[1:3]) < 15
+    assert counts[3:5].tolist() == [0, 0]

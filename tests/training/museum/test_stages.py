@@ -1,5 +1,6 @@
 """The museum paper's stages: classifier, fully convolutional network, triplets, and the whole of them."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +23,7 @@ from reseen.training.museum.stages import (
     Stage,
     Stages,
     Views,
+    _rate,
     as_logits,
     choose_triplets,
     train_classifier,
@@ -175,6 +177,69 @@ def test_a_step_on_triplets_moves_what_learns_and_nothing_else(network, views, k
     assert [p.stage for p in seen] == [kind]
 
 
+@pytest.mark.parametrize("kind", ["siamese", "regions"])
+def test_triplet_losses_are_summed_and_cross_entropies_averaged_over_a_batch(network, views, kind, monkeypatch):
+    """Eqs. 3.4 and 3.6, worked out here from the head's vectors."""
+    monkeypatch.setattr(Views, "square", lambda self, row, draw, stage: self.plain(row, stage, square=True))
+    monkeypatch.setattr(Views, "whole", lambda self, row, draw, stage, side: self.plain(row, stage, square=False))
+    stage = replace(STAGE, batch=3, margin=2.0, alpha=0.7, rate=1e-3)
+    channels = network.backbone.channels
+    head = Siamese(channels, grid=2, dim=8)
+    if kind == "regions":
+        head = InstanceRegions(channels, grid=2, places=2, dim=8, classes=3)
+    heads = [head, copy.deepcopy(head)]
+    train_from(Classifier(network.backbone, nn.Sequential(heads[0])), [])
+    network.eval()
+    rows = [views.plain(row, stage, square=kind == "siamese") for row in range(3)]
+    with torch.no_grad():
+        maps = [network.backbone(network.backbone.normalise(torch.from_numpy(r[None]))) for r in rows]
+        vectors = np.concatenate([head(m).numpy() for m in maps])
+    total = torch.zeros(())
+    for a, p, n in choose_triplets(vectors, np.arange(3), semi_hard=False).tolist():
+        q, pos, neg = (F.normalize(heads[0].pool(maps[i]), dim=1)[0] for i in (a, p, n))
+        total = total + (q @ neg - q @ pos + 2.0)
+        if kind == "regions":
+            activations = heads[0].activations(maps[a])[0].flatten(1).T
+            best = activations.amax(1).sort(descending=True, stable=True).indices[:2]
+            total = total + 0.7 / 3 * F.cross_entropy(activations[best], torch.full((len(best),), a))
+    total.backward()
+    train_triplets(network.backbone, heads[1], views, replace(stage, warm=0), [], lambda progress: None)
+    for first, second in zip(heads[0].parameters(), heads[1].parameters(), strict=True):
+        torch.testing.assert_close(second - first, -stage.rate * first.grad, atol=1e-8, rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["siamese", "regions"])
+def test_every_triplet_is_seen_in_views_of_its_own(network, views, kind, monkeypatch):
+    channels, seen = network.backbone.channels, []
+    head = Siamese(channels, grid=2, dim=8)
+    if kind == "regions":
+        head = InstanceRegions(channels, grid=2, places=2, dim=8, classes=3)
+    changed_view = Views._changed
+
+    def watched(self, row, draw, stage, rng):
+        pixels = changed_view(self, row, draw, stage, rng)
+        seen.append(pixels.tobytes())
+        return pixels
+
+    monkeypatch.setattr(Views, "_changed", watched)
+    train_triplets(network.backbone, head, views, replace(STAGE, epochs=3, warm=1), [], lambda progress: None)
+    assert len(seen) == len(set(seen)) >= 18
+
+
+def test_panoramas_are_encoded_as_they_are_trained_on(museum_recipe):
+    from reseen.images import load_photo, prepare
+
+    recipe = museum_recipe()
+    rng = np.random.default_rng(0)
+    panorama = rng.integers(0, 256, (40, 400, 3), np.uint8)
+    seen = prepare(load_photo(panorama), recipe.images.rule)
+    trained = at_shortest(panorama, 64, rng, 2.0)
+    assert seen.shape == trained.shape == (64, 128, 3)
+    np.testing.assert_array_equal(seen[25:38], trained[25:38])
+    assert 60 < seen[:20].std() < 85  # uniform noise: 73.9
+    np.testing.assert_array_equal(seen, prepare(load_photo(panorama), recipe.images.rule))
+
+
 def test_triplets_are_all_couples_with_their_hardest_negatives():
     angles = np.radians([0.0, 30.0, 40.0, 10.0])
     vectors = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
@@ -250,3 +315,25 @@ def test_recipes_hold_the_papers_numbers(name):
     assert stages.classifier.rotation == 180.0 and stages.fcn.rotation == stages.regions.rotation == 45.0
     assert stages.fcn.sides[1] == stages.classifier.sides[0] == 224
     assert stages.fcn.sides[0] == stages.regions.sides[0] == recipe.images.shortest
+    assert (recipe.images.aspect, recipe.images.fill) == (2.0, "noise")
+
+
+@pytest.mark.parametrize("name", MUSEUMS[:2])
+def test_recipes_hold_the_published_schedules(name):
+    """The authors' code: 50 epochs and a tenth of the rate from the 30th on, then 20 epochs at one rate."""
+    stages = Stages.of(read_recipe(name))
+    for part, rate in (("classifier", 1e-2), ("fcn", 1e-3)):
+        assert rates(getattr(stages, part)) == pytest.approx([rate] * 30 + [rate / 10] * 20)
+    for part, rate in (("siamese", 1e-3), ("regions", 1e-4)):
+        assert rates(getattr(stages, part)) == pytest.approx([rate] * 20)
+    assert [getattr(stages, part).batch for part in ("classifier", "fcn", "siamese", "regions")] == [32, 32, 64, 64]
+
+
+def rates(stage):
+    """The learning rate of each epoch."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 1.0)
+    found = []
+    for epoch in range(stage.epochs):
+        _rate(optimizer, stage, epoch)
+        found.append(optimizer.param_groups[0]["lr"])
+    return found

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from reseen.errors import BenchmarkError
 from reseen.evaluation.benchmarks import cdvs, folders, holidays, landmarks, manifest, oxford, revisited, ukb
 from reseen.evaluation.benchmarks.benchmark import Benchmark, check_sums
+from reseen.photosets import parse
 
 Loader = Callable[..., list[Benchmark]]
 
@@ -47,14 +46,13 @@ def load_benchmarks(
     Raises:
         BenchmarkError: an unknown name, or photos or truth that are missing, damaged or contradict each other.
     """
-    text = str(spec)
-    name, colon, rest = text.partition(":")
-    if colon and re.fullmatch(r"[\w-]+", name) and not Path(text).exists():
-        found = _distributed(name, Path(os.path.abspath(rest)), partial, pattern)  # noqa: PTH100 - links are kept
+    name, path = parse(spec)
+    if name:
+        found = _distributed(name, path, partial, pattern)
+    elif not path.exists():
+        raise BenchmarkError(f"{spec}: no such manifest; known sets are {', '.join(LOADERS)} as name:folder")
     else:
-        if not Path(text).exists():
-            raise BenchmarkError(f"{text}: no such manifest; known sets are {', '.join(LOADERS)} as name:folder")
-        found = [manifest.load(Path(text))]
+        found = [manifest.load(path)]
     if distractors:
         found = [benchmark.with_distractors(distractors) for benchmark in found]
     return found

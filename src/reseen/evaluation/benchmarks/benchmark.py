@@ -12,9 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-from reseen.errors import BenchmarkError, PhotoRejected
+from reseen.errors import BenchmarkError
 from reseen.evaluation.measures.metrics import check_truth
-from reseen.images import SUFFIXES, display, walk
+from reseen.images import display
+from reseen.photosets import PhotoSet, components, photos_in
 from reseen.types import Box, Rows
 
 Measure = Literal["map", "map@100", "ukb"]
@@ -77,6 +78,24 @@ class Benchmark:
     def shown(self, photo: Path) -> str:
         """A photo's name for people: relative to the root where it lies below it."""
         return display(photo.relative_to(self.root) if photo.is_relative_to(self.root) else photo)
+
+    def photo_set(self) -> PhotoSet:
+        """Its photos to learn from: database, then queries with their boxes; queries against their positives.
+
+        What is joined by positives or junk is one cluster, so that nothing of it counts as not matching.
+        """
+        n = len(self.database)
+        photos = (*self.database, *(query.photo for query in self.queries))
+        pairs = [(n + i, row) for i, query in enumerate(self.queries) for row in query.positives.tolist()]
+        junk = [(n + i, row) for i, query in enumerate(self.queries) for row in query.junk.tolist()]
+        return PhotoSet(
+            self.name,
+            photos,
+            components(len(photos), np.array(pairs + junk, np.int64).reshape(-1, 2)),
+            pairs=np.array(pairs, np.int64).reshape(-1, 2),
+            unpaired=np.zeros(len(photos), bool),
+            boxes=(*[None] * n, *(query.box for query in self.queries)),
+        )
 
     def with_distractors(self, folders: Iterable[Path]) -> Benchmark:
         """The same queries and truth with every photo of ``folders`` added to the database.
@@ -209,28 +228,6 @@ def check_sums(folder: Path) -> int:
                 raise BenchmarkError(f"{file} is not what {sums} says: the download is damaged or incomplete")
             checked += 1
     return checked
-
-
-def photos_in(folders: Iterable[Path]) -> list[Path]:
-    """Every photo below the folders, sorted within each; BenchmarkError when a folder is missing."""
-    found = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise BenchmarkError(f"{display(folder)}: no such folder")
-        try:
-            found += [Path(os.fsdecode(item.path)) for item in walk([folder]) if not item.ignored]
-        except PhotoRejected as error:
-            raise BenchmarkError(str(error)) from None
-    return found
-
-
-def by_stem(folder: Path) -> dict[str, Path]:
-    """Photos below a folder by their name without suffix; the shallowest wins when two share one."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*"), key=lambda p: (len(p.parts), p)):
-        if os.fsencode(path.suffix.lower()) in SUFFIXES and path.is_file():
-            found.setdefault(path.stem, path)
-    return found
 
 
 def rows_of(names: Iterable[str], row: Mapping[str, int], where: str) -> Rows:

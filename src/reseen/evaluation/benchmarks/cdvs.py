@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from reseen.errors import BenchmarkError
-from reseen.evaluation.benchmarks.benchmark import Benchmark, Query, make_benchmark, photos_in
+from reseen.evaluation.benchmarks.benchmark import Benchmark, Query, make_benchmark
+from reseen.photosets import photos_in
 
 PAIRS = ("*matching_pairs*.txt", "*matching-pairs*.txt", "*matching*.lst")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from reseen.errors import BenchmarkError
-from reseen.evaluation.benchmarks.benchmark import Benchmark, Query, make_benchmark, photos_in
+from reseen.evaluation.benchmarks.benchmark import Benchmark, Query, make_benchmark
+from reseen.photosets import photos_in
 
 PATTERNS = {"clicide": r"^([^-]+)-", "garofou": r"^([^_]+)_([^_]+)_"}
 """How the published code reads the instance from a file's name: its groups, joined."""

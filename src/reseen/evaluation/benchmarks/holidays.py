@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from reseen.errors import BenchmarkError
-from reseen.evaluation.benchmarks.benchmark import Benchmark, Query, by_stem, check_count, make_benchmark
+from reseen.evaluation.benchmarks.benchmark import Benchmark, Query, check_count, make_benchmark
+from reseen.photosets import by_stem
 
 COUNT = 1491
 UPRIGHT_FOLDERS = ("jpg_upright", "jpg_rotated", "upright", "rotated")

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from reseen.errors import BenchmarkError
-from reseen.evaluation.benchmarks.benchmark import Benchmark, Query, by_stem, check_count, make_benchmark, rows_of
+from reseen.evaluation.benchmarks.benchmark import Benchmark, Query, check_count, make_benchmark, rows_of
+from reseen.photosets import by_stem
+from reseen.photosets.lists import landmark_photo
 
 COUNT = 761_757
 
@@ -39,7 +41,7 @@ def load(name: str, folder: Path, *, partial: bool = False) -> list[Benchmark]:
             if usage == "Ignored":
                 continue
             queries, unmatched = halves.setdefault(usage.lower(), ([], []))
-            photo = test.get(stem, folder / "test" / stem[0] / stem[1] / stem[2] / f"{stem}.jpg")
+            photo = test.get(stem, landmark_photo(folder / "test", stem))
             if images in ("None", ""):
                 unmatched.append(photo)
             else:

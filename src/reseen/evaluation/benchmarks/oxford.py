@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from reseen.errors import BenchmarkError
-from reseen.evaluation.benchmarks.benchmark import Benchmark, Query, by_stem, check_count, make_benchmark, rows_of
+from reseen.evaluation.benchmarks.benchmark import Benchmark, Query, check_count, make_benchmark, rows_of
 from reseen.evaluation.benchmarks.lists import find_list, image_path, index_array, read_list
+from reseen.photosets import by_stem
 
 COUNTS = {"oxford5k": (5063, 5062), "paris6k": (6392,)}
 """Photos of whole sets: Oxford5k's archive holds one more than its authors say, Paris6k's 20 damaged ones more."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from reseen.errors import BenchmarkError
-from reseen.evaluation.benchmarks.benchmark import Benchmark, Query, by_stem, check_count, make_benchmark
+from reseen.evaluation.benchmarks.benchmark import Benchmark, Query, check_count, make_benchmark
 from reseen.evaluation.benchmarks.lists import find_list, image_path, read_list, union
+from reseen.photosets import by_stem
 
 COUNTS = {"roxford5k": 4993, "rparis6k": 6322}
 

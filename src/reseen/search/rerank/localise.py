@@ -146,7 +146,7 @@ class LocaliseStage:
     def __call__(self, ranking: Ranking, evidence: Evidence) -> Ranking:
         """See :class:`Stage`; where no hit has a map the ranking is left as it is."""
         encoder = evidence.encoder
-        if evidence.maps is None or encoder is None:
+        if evidence.maps is None or encoder is None or "maps" not in encoder.gives:
             raise RerankError("localise needs feature maps: of the query, of the photos, and vectors of their parts")
         top = ranking.hits[: self.depth]
         shown = _one_layer(evidence.query.maps(encoder), encoder)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from reseen.local_features import LocalFeatures
+from reseen.search.geometry import match, verify
 from reseen.training.mining.negatives import Labels
-from reseen.types import Rows, Vectors
+from reseen.types import Pairs, Rows, Vectors
 
-SIDE = 640
-"""Longest side in pixels at which photos are matched."""
+Model = Literal["affine", "homography", "fundamental"]
+Agreement = Model | Literal["geometry"]
+"""What the matches of a pair agree with; ``geometry`` is re-ranking's own verification."""
+MINIMUM: dict[Agreement, int] = {"affine": 3, "homography": 4, "fundamental": 7, "geometry": 4}
+"""Matches from which a model is made: any so many agree."""
+RATIO = 0.8
+"""Of the ratio test, for the models that are fitted to all matches at once."""
 
 
 def choose_queries(clusters: Labels, *, share: float = 0.1, most: int = 30, seed: int = 0) -> Rows:
@@ -79,55 +87,53 @@ def verified(inliers: NDArray[np.int64], least: int = 5, most: int = 30) -> NDAr
     return (inliers >= least) & (inliers <= most)
 
 
-class PairMatcher:
-    """Counts RANSAC inliers of SIFT matches between photos; keypoints of a photo are found once.
+def inliers(
+    pairs: Pairs, features: Mapping[int, LocalFeatures], model: Agreement = "affine", *, threads: int = 1
+) -> NDArray[np.int64]:
+    """How many matches of each pair of photos ``(m, 2)`` agree with one model, ``(m,)``; 0 for photos without features.
 
     Args:
-        features: keypoints kept per photo.
-        ratio: Lowe's ratio test.
-        threshold: RANSAC's, in pixels.
+        pairs: numbers of photos.
+        features: of each photo, by number.
+        model: see :func:`agreeing`; ``geometry`` counts the places that :func:`reseen.search.geometry.verify` does.
+        threads: of ``geometry``.
     """
+    counts = np.zeros(len(pairs), np.int64)
+    readable = [place for place, pair in enumerate(pairs.tolist()) if features.keys() >= set(pair)]
+    for number in np.unique(pairs[readable, 0]).tolist():
+        places = [place for place in readable if pairs[place, 0] == number]
+        query, photos = features[number], [features[other] for other in pairs[places, 1].tolist()]
+        if model == "geometry":
+            counts[places] = [found.inliers for found in verify(query, photos, threads=threads)]
+            continue
+        vectors = query.vectors()
+        for place, photo in zip(places, photos, strict=True):
+            found = match(vectors, photo.vectors(), RATIO)
+            first, second = query.points[found.query], photo.points[found.photo]
+            counts[place] = agreeing(first.astype(np.float32), second.astype(np.float32), model)
+    return counts
 
-    def __init__(self, features: int = 1000, ratio: float = 0.8, threshold: float = 5.0) -> None:
-        self.ratio, self.threshold = ratio, threshold
-        self._sift = cv2.SIFT.create(nfeatures=features)
-        self._known: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 
-    def add(self, number: int, pixels: NDArray[np.uint8]) -> None:
-        """Find the keypoints of photo ``number``, ``uint8 (H, W, 3)``, with RootSIFT descriptors."""
-        if number in self._known:
-            return
-        factor = min(1.0, SIDE / max(pixels.shape[:2]))
-        grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-        if factor < 1:
-            grey = cv2.resize(grey, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        points, found = self._sift.detectAndCompute(grey, None)
-        places = np.array([p.pt for p in points], np.float32).reshape(-1, 2)
-        rows = np.zeros((0, 128), np.float32) if found is None else np.asarray(found, np.float32)
-        rows = np.sqrt(rows / np.maximum(rows.sum(1, keepdims=True), 1e-9))
-        self._known[number] = (places, rows)
+def agreeing(
+    first: NDArray[np.float32], second: NDArray[np.float32], model: Model = "affine", threshold: float = 5.0
+) -> int:
+    """How many matched places ``(m, 2)`` and ``(m, 2)`` agree with one model, by RANSAC; 0 when there is none.
 
-    def inliers(self, first: int, second: int) -> int:
-        """Matches of two added photos that agree with one fundamental matrix."""
-        (where_a, a), (where_b, b) = self._known[first], self._known[second]
-        if len(a) < 8 or len(b) < 8:
-            return 0
-        matches = cv2.BFMatcher(cv2.NORM_L2).knnMatch(a, b, k=2)
-        good = [m for m, n in matches if m.distance < self.ratio * n.distance]
-        if len(good) < 8:
-            return 0
-        try:
-            _, mask = cv2.findFundamentalMat(
-                where_a[[m.queryIdx for m in good]],
-                where_b[[m.trainIdx for m in good]],
-                cv2.USAC_MAGSAC,
-                self.threshold,
-                0.999,
-                2000,
-            )
-        except cv2.error:  # OpenCV's assertion on matches that lie so that no matrix exists
-            return 0
-        return 0 if mask is None else int(mask.sum())
+    An ``affine`` model or a ``homography`` is of a plane, made from :data:`MINIMUM` matches, so that the lower bound of
+    REMAP's 5 to 30 inliers (Section IV-A) excludes something; a ``fundamental`` matrix of any scene has 7 of its own.
+    """
+    if len(first) < max(MINIMUM[model], 8 if model == "fundamental" else 0):
+        return 0
+    try:
+        if model == "affine":
+            _, mask = cv2.estimateAffine2D(first, second, None, cv2.RANSAC, threshold, 2000, 0.999)
+        elif model == "homography":
+            _, mask = cv2.findHomography(first, second, cv2.RANSAC, threshold, None, 2000, 0.999)
+        else:
+            _, mask = cv2.findFundamentalMat(first, second, cv2.USAC_MAGSAC, threshold, 0.999, 2000)
+    except cv2.error:  # OpenCV's assertion on matches that lie so that no matrix exists
+        return 0
+    return 0 if mask is None else int(mask.sum())
 
 
 def _members(clusters: Labels) -> Sequence[Rows]:

@@ -1,7 +1,7 @@
 """Tune a collection's descriptor to its own photos, in minutes, and keep the result only where it gains.
 
 Virtual photos of the references stand for visitors' photos. A whitening is learned that tells references apart and
-does not see what changes from one photo of a reference to the next (Lw, siaMAC Section 4.2); or a recipe of the museum
+does not see what changes from one photo of a reference to the next (Lw, siaMAC Section 3.3); or a recipe of the museum
 paper is trained. When the result names held-out virtual photos better than the descriptor did, descriptor and
 vectors are replaced in one version.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from reseen.images import Shortest, resize_to
+from reseen.images import Shortest, resize_to, with_noise
 from reseen.types import Pixels
 
 
@@ -38,12 +38,4 @@ def augment(
 
 def at_shortest(pixels: Pixels, side: int, rng: np.random.Generator, aspect: float = 2.0) -> Pixels:
     """A photo with its shortest side at ``side``; beyond ``aspect`` uniform noise fills the shortest side up to it."""
-    width, height = Shortest(side, aspect).target(pixels.shape[1], pixels.shape[0])
-    resized = resize_to(pixels, width, height)
-    missing_y, missing_x = max(0, side - height), max(0, side - width)
-    if not (missing_x or missing_y):
-        return resized
-    canvas = rng.integers(0, 256, (height + missing_y, width + missing_x, 3), dtype=np.uint8)
-    top, left = missing_y // 2, missing_x // 2
-    canvas[top : top + height, left : left + width] = resized
-    return canvas
+    return with_noise(resize_to(pixels, *Shortest(side, aspect).target(pixels.shape[1], pixels.shape[0])), side, rng)

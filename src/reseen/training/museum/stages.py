@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,7 +39,8 @@ class Stage:
     Attributes:
         epochs: passes over the references.
         rate, decay, momentum: of SGD; ``fall`` multiplies the rate ``at`` these shares of the epochs.
-        batch: photos (or triplets) per update; gradients of single photos are accumulated where sizes differ.
+        batch: photos (or triplets) per update; gradients of single photos are accumulated where sizes differ. The
+            cross-entropies are averaged over it, triplet losses are summed (Eqs. 3.4 and 3.6).
         sides: short sides in pixels, each photo at every one; the classifier and the siamese network take the first
             as the exact size of both sides.
         aspect: limit of the long side over the short one, by noise.
@@ -217,7 +219,9 @@ def describe(
     recipe: Recipe, backbone: Backbone, head: Head, *, suffix: str = "", side: int | None = None
 ) -> Descriptor:
     """A descriptor of trained parts; ``side`` makes photos exactly that square, else the recipe's rule holds."""
-    images = recipe.images if side is None else replace(recipe.images, exact=(side, side), shortest=None, aspect=None)
+    images = recipe.images
+    if side is not None:
+        images = replace(images, exact=(side, side), shortest=None, aspect=None, fill=None)
     made = replace(
         recipe,
         name=f"{recipe.name}-{suffix}" if suffix else recipe.name,
@@ -343,7 +347,8 @@ def train_triplets(
 
     Couples are all pairs of photos of one instance, a photo with itself included (in two views). Negatives are
     chosen before each pass from the vectors of all references: semi-hard ones for ``warm`` passes, then the hardest.
-    The region descriptor adds the cross-entropy of the anchor's places.
+    Every triplet is seen in views of its own. Triplet losses are summed over the batch; the region descriptor adds
+    the mean over the batch of the cross-entropy of the anchor's places.
     """
     network = nn.ModuleDict({"backbone": backbone, "head": head})
     learned = train_from(Classifier(backbone, nn.Sequential(head)), steps)
@@ -351,6 +356,7 @@ def train_triplets(
     optimizer = _sgd(learned, stage)
     square = isinstance(head, Siamese)
     name = "siamese" if square else "regions"
+    draw = itertools.count()
     for epoch in range(stage.epochs):
         triplets = choose_triplets(
             reference_vectors(backbone, head, views, rows, stage),
@@ -363,34 +369,34 @@ def train_triplets(
         total = 0.0
         for group in _groups(np.arange(len(triplets)), stage.batch, views.seed + epoch):
             optimizer.zero_grad()
-            for a, p, n in rows[triplets[group]].tolist():
+            for triplet in rows[triplets[group]].tolist():
                 seen = [
-                    views.square(row, 3 * epoch + role, stage)
+                    views.square(row, next(draw), stage)
                     if square
-                    else views.whole(row, 3 * epoch + role, stage, stage.sides[0])
-                    for role, row in enumerate((a, p, n))
+                    else views.whole(row, next(draw), stage, stage.sides[0])
+                    for row in triplet
                 ]
-                loss = _triplet_loss(backbone, head, seen, int(views.instance[a]), stage)
-                (_finite(loss, name) / len(group)).backward()  # type: ignore[no-untyped-call]
-                total += float(loss.detach())
+                ranked, named = _triplet_losses(backbone, head, seen, int(views.instance[triplet[0]]), stage)
+                _finite(ranked + stage.alpha * named / len(group), name).backward()  # type: ignore[no-untyped-call]
+                total += float(ranked.detach()) + stage.alpha * float(named.detach())
             optimizer.step()
         watch(Progress(name, epoch + 1, stage.epochs, total / max(1, len(triplets))))
     network.eval()
 
 
-def _triplet_loss(
+def _triplet_losses(
     backbone: Backbone, head: Siamese | InstanceRegions, seen: Sequence[Pixels], instance: int, stage: Stage
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
+    """Of one triplet: the ranking loss, and the anchor's cross-entropy averaged over its places (0 for a siamese)."""
     maps = [_maps(backbone, pixels) for pixels in seen]
     if isinstance(head, Siamese):
         anchor, positive, negative = (head(m) for m in maps)
-        return dot_triplet(anchor, positive, negative, stage.margin).sum()
+        return dot_triplet(anchor, positive, negative, stage.margin).sum(), torch.zeros(())
     described = [head.describe(m) for m in maps]
-    anchor_places = described[0][1][0]
-    right = torch.full((len(anchor_places),), instance)
     anchor, positive, negative = (l2(vector) for vector, _ in described)
-    ranked = dot_triplet(anchor, positive, negative, stage.margin).sum()
-    return ranked + stage.alpha * F.cross_entropy(anchor_places, right)
+    anchor_places = described[0][1][0]
+    named = F.cross_entropy(anchor_places, torch.full((len(anchor_places),), instance))
+    return dot_triplet(anchor, positive, negative, stage.margin).sum(), named
 
 
 def choose_triplets(vectors: Vectors, instance: Rows, *, semi_hard: bool, seed: int = 0) -> NDArray[np.int64]:

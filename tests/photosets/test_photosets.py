@@ -6,17 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reseen.errors import TrainingError, UntrustedFile
-from reseen.training.datasets import (
-    class_folders,
-    google_landmarks,
-    join,
-    labels_file,
-    read_training_set,
-    references,
-    retrieval_sfm,
-    tuples_file,
-)
+from reseen.errors import PhotoSetError, UntrustedFile
+from reseen.photosets import class_folders, join, parse, read_photo_set, references, unrelated
+from reseen.photosets.lists import google_landmarks, labels_file, retrieval_sfm, tuples_file
+
+
+def read(spec):
+    return read_photo_set(parse(spec))
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -38,18 +34,18 @@ def test_folders_may_match_virtual_photos_too(tmp_path):
     for name in ("a/0.jpg", "a/1.jpg", "b/0.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    got = read_training_set(f"folders+virtual:{tmp_path}")
+    got = read(f"folders+virtual:{tmp_path}")
     assert got.clusters.tolist() == [0, 0, 1]
     assert got.virtual_pairs.tolist() == got.pairs.tolist() == [[0, 0], [1, 1], [2, 2]]
     assert got.unpaired.all()
     assert not got.virtual.any()
-    assert got.name == f"folders+virtual:{tmp_path.name}"
-    assert not len(read_training_set(str(tmp_path)).virtual_pairs)
+    assert got.name == f"folders+virtual:{tmp_path.parent.name}/{tmp_path.name}"
+    assert not len(read(str(tmp_path)).virtual_pairs)
 
 
 def test_an_empty_folder_is_an_error(tmp_path):
     for read in (class_folders, references):
-        with pytest.raises(TrainingError, match="no photos"):
+        with pytest.raises(PhotoSetError, match="no photos"):
             read(tmp_path)
 
 
@@ -91,9 +87,9 @@ def test_tuples_with_negatives_and_unknown_photos(tmp_path, kind):
 )
 def test_bad_tuple_files(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises(PhotoSetError, match=message):
         tuples_file(tmp_path / name)
-    with pytest.raises(TrainingError, match="no such file"):
+    with pytest.raises(PhotoSetError, match="no such file"):
         tuples_file(tmp_path / "none.csv")
 
 
@@ -129,10 +125,10 @@ def test_retrieval_sfm(tmp_path):
     assert [p.name for p in data.photos] == cids[:2]
     assert data.pairs.tolist() == [[0, 1]]
     assert data.clusters.tolist() == [5, 5]
-    with pytest.raises(TrainingError, match="part 'val'"):
+    with pytest.raises(PhotoSetError, match="part 'val'"):
         retrieval_sfm(table, tmp_path, "sfm", "val")
     table["train"]["pidxs"] = [1, 9]
-    with pytest.raises(TrainingError, match="damaged"):
+    with pytest.raises(PhotoSetError, match="damaged"):
         retrieval_sfm(table, tmp_path, "sfm")
 
 
@@ -145,8 +141,7 @@ def test_joined_sets_keep_their_pairs_and_stay_apart(tmp_path):
     assert data.pairs.tolist() == [[2, 2], [3, 3], [4, 5]]
     assert data.negatives.tolist() == [[-1], [-1], [6]]
     assert data.virtual.tolist() == [False] * 2 + [True] * 2 + [False] * 3
-    with pytest.raises(TrainingError, match="no training data"):
-        join([])
+    assert len(join([]).photos) == 0 and join([]).matching.shape == (0, 2)
 
 
 def test_split_holds_out_whole_clusters(tmp_path):
@@ -155,7 +150,7 @@ def test_split_holds_out_whole_clusters(tmp_path):
     train, held = data.split(0.2)
     assert (len(train.photos), len(held.photos)) == (25, 6)
     assert not {p.parent for p in train.photos} & {p.parent for p in held.photos}
-    with pytest.raises(TrainingError, match="too few to hold out"):
+    with pytest.raises(PhotoSetError, match="too few to hold out"):
         data.keep(data.clusters < 2).split(0.2)
 
 
@@ -171,11 +166,29 @@ def test_keep_numbers_anew(tmp_path):
 
 
 def test_specifications(tmp_path):
-    touch(tmp_path, "a/1.jpg", "a/2.jpg")
-    assert read_training_set(f"virtual:{tmp_path}").virtual.all()
-    assert read_training_set(str(tmp_path)).name.startswith("folders:")
-    with pytest.raises(TrainingError, match="KIND one of"):
-        read_training_set(str(tmp_path / "none"))
+    touch(tmp_path, "a/1.jpg", "a/2.jpg", "odd:name/b/1.jpg")
+    assert read(f"virtual:{tmp_path}").virtual.all()
+    assert read(str(tmp_path)).name.startswith("folders:")
+    assert len(read(str(tmp_path / "odd:name")).photos) == 1
+    (tmp_path / "t.csv").write_text("query,positive\na/1.jpg,a/2.jpg\n")
+    assert read(str(tmp_path / "t.csv")).pairs.tolist() == [[0, 1]]
+    (tmp_path / "manifest.json").touch()
+    assert [read(spec) for spec in (str(tmp_path), "oxford5k:there", str(tmp_path / "none"))] == [None] * 3
+    assert parse("roxford5k-hard:a/b") == ("roxford5k-hard", tmp_path.cwd() / "a" / "b")
+
+
+def test_what_matches(tmp_path):
+    touch(tmp_path, *(f"{name}.jpg" for name in ("b/0", "a/0", "b/1", "a/1", "b/2", "loose")))
+
+    def names(data):
+        return [{data.photos[i].relative_to(tmp_path).as_posix() for i in pair} for pair in data.matching.tolist()]
+
+    of_classes = [{"a/0.jpg", "a/1.jpg"}, {"b/0.jpg", "b/1.jpg"}, {"b/0.jpg", "b/2.jpg"}, {"b/1.jpg", "b/2.jpg"}]
+    assert names(class_folders(tmp_path)) == names(class_folders(tmp_path, virtual=True)) == of_classes
+    assert names(unrelated(tmp_path)) == names(references(tmp_path)) == []
+    (tmp_path / "t.csv").write_text("query,positive\na/0.jpg,loose.jpg\n")
+    both = join([class_folders(tmp_path), tuples_file(tmp_path / "t.csv")])
+    assert names(both) == [{"a/0.jpg", "loose.jpg"}, *of_classes]
 
 
 def test_the_lists_pickle_is_read_without_running_code(tmp_path):
@@ -186,7 +199,7 @@ def test_the_lists_pickle_is_read_without_running_code(tmp_path):
     touch(tmp_path / "ims", f"{cid[-2:]}/{cid[-4:-2]}/{cid[-6:-4]}/{cid}")
     table = {"train": {"cids": [cid], "cluster": np.array([5]), "qidxs": [0], "pidxs": [0]}}
     (tmp_path / "sfm.pkl").write_bytes(pickle.dumps(table))
-    data = read_training_set(f"sfm:{tmp_path / 'sfm.pkl'}")
+    data = read(f"sfm:{tmp_path / 'sfm.pkl'}")
     assert data.pairs.tolist() == [[0, 0]]
 
     class Evil:
@@ -195,7 +208,7 @@ def test_the_lists_pickle_is_read_without_running_code(tmp_path):
 
     (tmp_path / "sfm.pkl").write_bytes(pickle.dumps(Evil()))
     with pytest.raises(UntrustedFile):
-        read_training_set(f"sfm:{tmp_path / 'sfm.pkl'}")
+        read(f"sfm:{tmp_path / 'sfm.pkl'}")
     assert not (tmp_path / "evil").exists()
-    with pytest.raises(TrainingError, match="cannot be read"):
-        read_training_set(f"sfm:{tmp_path / 'none.pkl'}")
+    with pytest.raises(PhotoSetError, match="cannot be read"):
+        read(f"sfm:{tmp_path / 'none.pkl'}")

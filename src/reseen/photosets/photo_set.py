@@ -1,4 +1,4 @@
-"""What every training set is: numbered photos, their clusters, matching pairs."""
+"""A photo set: numbered photos, and what is known of which match."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from reseen.errors import TrainingError
-
-Numbers = NDArray[np.int64]
+from reseen.errors import PhotoSetError
+from reseen.types import Box, Pairs, Rows
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What a reconstruction knows of the photos of a training set.
+    """What a reconstruction knows of the photos of a set.
 
     Attributes:
         centres: ``(n, 3)`` camera centres, in the coordinates of the photo's own model.
@@ -32,7 +31,7 @@ class Geometry:
 
 
 @dataclass(frozen=True)
-class TrainingSet:
+class PhotoSet:
     """Photos by number, and who matches whom.
 
     Attributes:
@@ -48,18 +47,20 @@ class TrainingSet:
         candidates: photos among which negatives are mined; None for all of them.
         geometry: of a reconstruction, where there is one.
         skipped: entries of the source that name photos which do not exist, for the run card.
+        boxes: what of each photo counts, in its pixels; None, the default, for all of it.
     """
 
     name: str
     photos: tuple[Path, ...]
-    clusters: Numbers
-    pairs: Numbers = field(default_factory=lambda: np.zeros((0, 2), np.int64))
-    negatives: Numbers = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    clusters: Rows
+    pairs: Pairs = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    negatives: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
     virtual: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     unpaired: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
-    candidates: Numbers | None = None
+    candidates: Rows | None = None
     geometry: Geometry | None = None
     skipped: tuple[str, ...] = ()
+    boxes: tuple[Box | None, ...] = ()
 
     def __post_init__(self) -> None:
         n, m = len(self.photos), len(self.pairs)
@@ -69,14 +70,31 @@ class TrainingSet:
             object.__setattr__(self, "unpaired", np.full(n, m == 0))
         if len(self.negatives) == 0:
             object.__setattr__(self, "negatives", np.zeros((m, 0), np.int64))
-        if {len(self.clusters), len(self.virtual), len(self.unpaired)} != {n} or len(self.negatives) != m:
-            raise ValueError(f"training set {self.name!r}: its parts differ in length")
+        if len(self.boxes) == 0:
+            object.__setattr__(self, "boxes", (None,) * n)
+        each = (self.clusters, self.virtual, self.unpaired, self.boxes)
+        if {len(values) for values in each} != {n} or len(self.negatives) != m:
+            raise ValueError(f"photo set {self.name!r}: its parts differ in length")
 
     @property
-    def virtual_pairs(self) -> Numbers:
+    def summary(self) -> str:
+        """``distractors (500 photos, 0 pairs)``."""
+        return f"{self.name} ({len(self.photos)} photos, {len(self.matching)} pairs)"
+
+    @property
+    def virtual_pairs(self) -> Pairs:
         """The pairs of a photo with itself."""
-        own: Numbers = self.pairs[self.pairs[:, 0] == self.pairs[:, 1]]
+        own: Pairs = self.pairs[self.pairs[:, 0] == self.pairs[:, 1]]
         return own
+
+    @property
+    def matching(self) -> Pairs:
+        """Different photos that match, ``(m, 2)``: the pairs that are given, and every two unpaired of a cluster."""
+        given = self.pairs[self.pairs[:, 0] != self.pairs[:, 1]]
+        free = np.flatnonzero(self.unpaired & ~self.virtual)
+        free = free[np.argsort(self.clusters[free], kind="stable")]
+        groups = np.split(free, np.flatnonzero(np.diff(self.clusters[free])) + 1)
+        return np.concatenate([given, *(group[np.stack(np.triu_indices(len(group), 1), 1)] for group in groups)])
 
     @property
     def fingerprint(self) -> str:
@@ -88,7 +106,7 @@ class TrainingSet:
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:16]
 
-    def keep(self, photos: NDArray[np.bool_]) -> TrainingSet:
+    def keep(self, photos: NDArray[np.bool_]) -> PhotoSet:
         """The part of the set whose photos are True in ``(n,)``, numbered anew."""
         number = np.where(photos, np.cumsum(photos) - 1, -1)
         number = np.append(number, -1)  # -1, none, stays -1
@@ -110,19 +128,20 @@ class TrainingSet:
             unpaired=self.unpaired[photos],
             candidates=candidates,
             geometry=geometry,
+            boxes=tuple(box for box, kept in zip(self.boxes, photos, strict=True) if kept),
         )
 
-    def split(self, share: float, seed: int = 0) -> tuple[TrainingSet, TrainingSet]:
+    def split(self, share: float, seed: int = 0) -> tuple[PhotoSet, PhotoSet]:
         """(training part, validation part): ``share`` of the clusters with something to match are held out.
 
-        TrainingError when that leaves either part without any.
+        PhotoSetError when that leaves either part without any.
         """
         size = np.bincount(self.clusters, minlength=1)
         useful = np.unique(self.clusters[(size[self.clusters] > 1) | self.virtual])
         held = round(share * len(useful))
         if not 0 < held < len(useful):
-            raise TrainingError(
-                f"training set {self.name!r} has {len(useful)} clusters with matching photos: "
+            raise PhotoSetError(
+                f"photo set {self.name!r} has {len(useful)} clusters with matching photos: "
                 f"too few to hold out a share of {share} for validation; give a validation set"
             )
         chosen = np.random.default_rng(seed).choice(useful, held, replace=False)
@@ -130,10 +149,10 @@ class TrainingSet:
         return self.keep(~out), self.keep(out)
 
 
-def join(sets: Sequence[TrainingSet]) -> TrainingSet:
-    """One set of several: photos and clusters of different sets are different things."""
+def join(sets: Sequence[PhotoSet]) -> PhotoSet:
+    """One set of several, or of none: photos and clusters of different sets are different things."""
     if not sets:
-        raise TrainingError("no training data were given")
+        return PhotoSet("", (), np.zeros(0, np.int64))
     if len(sets) == 1:
         return sets[0]
     offset = np.cumsum([0] + [len(s.photos) for s in sets])
@@ -150,7 +169,7 @@ def join(sets: Sequence[TrainingSet]) -> TrainingSet:
         )
         for s, o in zip(sets, offset, strict=False)
     ]
-    return TrainingSet(
+    return PhotoSet(
         name=" + ".join(s.name for s in sets),
         photos=tuple(p for s in sets for p in s.photos),
         clusters=np.concatenate(clusters),
@@ -165,16 +184,17 @@ def join(sets: Sequence[TrainingSet]) -> TrainingSet:
             ]
         ),
         skipped=tuple(line for s in sets for line in s.skipped),
+        boxes=tuple(box for s in sets for box in s.boxes),
     )
 
 
-def from_labels(name: str, photos: Sequence[Path], labels: Sequence[str], **more: object) -> TrainingSet:
+def from_labels(name: str, photos: Sequence[Path], labels: Sequence[str], **more: object) -> PhotoSet:
     """A set whose clusters are the distinct labels, numbered in sorted order."""
     _, clusters = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
-    return TrainingSet(name, tuple(photos), clusters.astype(np.int64), **more)  # type: ignore[arg-type]
+    return PhotoSet(name, tuple(photos), clusters.astype(np.int64), **more)  # type: ignore[arg-type]
 
 
-def components(n: int, edges: Numbers) -> Numbers:
+def components(n: int, edges: Pairs) -> Rows:
     """Clusters of n photos as the connected parts of matching ``edges (m, 2)``: ``(n,)``."""
     from scipy.sparse.csgraph import connected_components
 
