@@ -36,6 +36,6 @@ Cache = Annotated[Path | None, typer.Option("--cache", help="Folder of kept vect
 LEARNING_SETS = (
     "KIND:PATH: folders:DIR (a folder per class), virtual:DIR (unlabelled photos, matched with virtual photos of "
     "themselves), folders+virtual:DIR (both), photos:DIR (none match), pairs:FILE, labels:FILE, landmarks:train.csv, "
-    "sfm:FILE.pkl; or a benchmark."
+    "sfm:FILE.pkl, colmap:DIR; or a benchmark."
 )
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import block_diag, csr_array
 
 from reseen.errors import PhotoSetError
 from reseen.types import Box, Pairs, Rows
@@ -22,7 +22,8 @@ class Geometry:
     Attributes:
         centres: ``(n, 3)`` camera centres, in the coordinates of the photo's own model.
         visible: ``(n, points)`` bool: which photo observes which 3D point.
-        scales: ``(n,)`` size at which each photo sees the scene: focal length over median depth.
+        scales: ``(n,)`` size at which each photo sees the scene: focal length, in shares of its longest side, over
+            median depth.
     """
 
     centres: NDArray[np.floating]
@@ -150,7 +151,10 @@ class PhotoSet:
 
 
 def join(sets: Sequence[PhotoSet]) -> PhotoSet:
-    """One set of several, or of none: photos and clusters of different sets are different things."""
+    """One set of several, or of none: photos and clusters of different sets are different things.
+
+    Geometry stays where all of them have it.
+    """
     if not sets:
         return PhotoSet("", (), np.zeros(0, np.int64))
     if len(sets) == 1:
@@ -169,6 +173,7 @@ def join(sets: Sequence[PhotoSet]) -> PhotoSet:
         )
         for s, o in zip(sets, offset, strict=False)
     ]
+    geometries = [part.geometry for part in sets if part.geometry is not None]
     return PhotoSet(
         name=" + ".join(s.name for s in sets),
         photos=tuple(p for s in sets for p in s.photos),
@@ -183,8 +188,18 @@ def join(sets: Sequence[PhotoSet]) -> PhotoSet:
                 for s, o in zip(sets, offset, strict=False)
             ]
         ),
+        geometry=join_geometry(geometries) if len(geometries) == len(sets) else None,
         skipped=tuple(line for s in sets for line in s.skipped),
         boxes=tuple(box for s in sets for box in s.boxes),
+    )
+
+
+def join_geometry(parts: Sequence[Geometry]) -> Geometry:
+    """The geometry of photos of several models, in order: points of different models are different points."""
+    return Geometry(
+        np.concatenate([part.centres for part in parts]),
+        csr_array(block_diag([part.visible for part in parts], format="csr", dtype=bool)),
+        np.concatenate([part.scales for part in parts]),
     )
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from reseen.photosets.colmap import reconstructions
 from reseen.photosets.folders import class_folders, references, unrelated
 from reseen.photosets.lists import google_landmarks, labels_file, retrieval_sfm_file, tuples_file
 from reseen.photosets.photo_set import PhotoSet
@@ -22,6 +23,7 @@ KINDS: dict[str, Callable[[Path], PhotoSet]] = {
     "labels": labels_file,
     "landmarks": google_landmarks,
     "sfm": retrieval_sfm_file,
+    "colmap": reconstructions,
 }
 """Readers of folders and lists by the name before the colon."""
 TABLES = (".csv", ".jsonl", ".ndjson")

@@ -52,7 +52,8 @@ class Pairs:
         farthest: distance from the middle photo of its cluster beyond which a photo gives no random pair, measured with
             the starting network; 0 for any.
         inliers: ``(least, most)`` RANSAC inliers of SIFT matches, at 640 px, a random pair must have; () for any.
-        model: what the inliers agree with: ``affine``, ``homography``, or ``fundamental`` (a matrix of any scene).
+        model: what the inliers agree with: ``affine``, ``homography``, ``fundamental`` (a matrix of any scene), or
+            ``geometry`` (re-ranking's own verification).
         share, most: share of each cluster that become queries, and their largest number (``m1``..``m3``).
         pool: photos with the closest cameras among which the positive is chosen (``m1``..``m3``).
         overlap, scale_change: of ``m3``.
