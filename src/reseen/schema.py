@@ -217,6 +217,16 @@ class Fitted(TypedDict):
     rejected: list[Rejected]
 
 
+class Words(TypedDict):
+    """``vocabulary``: photos that were found, and those that were learned from."""
+
+    file: str
+    words: int
+    found: int
+    photos: int
+    rejected: list[Rejected]
+
+
 class Converted(TypedDict):
     """``convert``: how many scales photos are seen at, and whether vectors are whitened afterwards."""
 
@@ -436,6 +446,7 @@ OUTPUTS: dict[str, type] = {
     "fit": Fitted,
     "train": Trained,
     "convert": Converted,
+    "vocabulary": Words,
     "recipes": Recipes,
 }
 """What each verb prints with ``--json``: an object on one line, or one per query and line."""

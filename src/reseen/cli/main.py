@@ -34,6 +34,7 @@ VERBS = (
     "fit",
     "train",
     "convert",
+    "vocabulary",
     "recipes",
 )
 """Modules ``reseen.cli.VERB``, each with ``register(app)``, in the order in which ``--help`` shows them."""

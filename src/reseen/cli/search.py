@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
@@ -45,6 +45,13 @@ def register(app: typer.Typer) -> None:
                 "auto is geometry+superglobal where the collection was indexed with --local sift, else none."
             ),
         ] = "auto",
+        first: Annotated[
+            str,
+            typer.Option(
+                help="What finds the photos that are looked at again: global (the vectors), local (words of local "
+                "features), or both; global where there are no local features."
+            ),
+        ] = "both",
         k: Annotated[int, typer.Option("-k", min=1, help="Hits per query.")] = 10,
         html: Annotated[Path | None, typer.Option(help="Write a page with queries and hits.")] = None,
         as_json: Annotated[bool, typer.Option("--json", help="One JSON object per query and line.")] = False,
@@ -53,9 +60,12 @@ def register(app: typer.Typer) -> None:
         """Rank the photos of a collection by how alike they are to what each query shows."""
         import os
 
+        from reseen.collections.first_stage import First
         from reseen.errors import PhotoRejected
         from reseen.images import walk
 
+        if first not in get_args(First):
+            raise typer.BadParameter(f"{first!r} is not {', '.join(get_args(First))}", param_hint="--first")
         if not queries and not ids:
             raise typer.BadParameter("name photos to search for, or --id", param_hint="QUERY")
         boxes = [parse_box(text) for text in box or []]
@@ -76,7 +86,7 @@ def register(app: typer.Typer) -> None:
         for photo, part in zip(asked, every, strict=True):
             try:
                 query = held.query(photo, part)
-                ranking = held.search(query, k=k, rerank=rerank)
+                ranking = held.search(query, k=k, rerank=rerank, first=cast(First, first))
             except PhotoRejected as error:
                 rejected.append(error)
                 console.note(f"rejected {error}")

@@ -31,7 +31,7 @@ class Vocabulary:
 
     A descriptor x ``(D,)`` becomes ``y = axes (x - mean)`` (PCA to d dimensions); its word is the nearest of
     ``words``, and its signature says for each of 64 directions whether ``y`` lies above the median ``cuts`` of the
-    features of that word (Hamming embedding; Jegou, Douze and Schmid, 2008, Section 3). The directions are the first
+    features of that word (Hamming embedding; Jegou, Douze and Schmid, 2008). The directions are the first
     64 axes: the PCA is rotated at random, so that each carries as much.
 
     Attributes:

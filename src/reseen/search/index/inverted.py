@@ -1,8 +1,7 @@
 """An inverted file of local features: which photos hold the words of a query, with signatures that agree.
 
-Hamming embedding, weak geometric consistency (Jegou, Douze and Schmid, 2008, Sections 3 and 4) and the weight of
-bursts within a photo (Jegou, Douze and Schmid, 2009, Section 4.1); similarities grow as the selective match kernel's
-(Tolias, Avrithis and Jegou, 2013, Eq. 8).
+Hamming embedding and weak geometric consistency (Jegou, Douze and Schmid, 2008), the weight of bursts within a photo
+(the same, 2009); similarities grow as those of the selective match kernel (Tolias, Avrithis and Jegou, 2013).
 """
 
 from __future__ import annotations
