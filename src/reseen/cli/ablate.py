@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
             typer.Option(
                 "--projection",
                 "-p",
-                help="What follows the head: own, raw, pca:power=0.5, lw:shrinkage=0.1, lda, ...; repeat.",
+                help="What follows: own, raw, pca:power=0.5, lw:shrinkage=0.1, lda; repeat.",
             ),
         ] = None,
         dim: Annotated[

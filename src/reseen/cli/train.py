@@ -42,9 +42,7 @@ def train(
         ),
     ] = None,
     weights: options.Weights = None,
-    device: Annotated[
-        str, typer.Option(help="Where: cpu, cuda, cuda:1, ...; auto takes a GPU when there is one.")
-    ] = "auto",
+    device: Annotated[str, typer.Option(help="Where: cpu, cuda, cuda:1; auto takes a GPU when there is one.")] = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help="Decoding threads.")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard events too.")] = False,
     as_json: options.AsJson = False,
