@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from reseen.cli.main import run
-from reseen.cli.train import changed
+from reseen.cli.options import changed
 from reseen.errors import RecipeError
 
 SMALL = [

@@ -19,7 +19,11 @@ def register(app: typer.Typer) -> None:
         recipe: options.Recipes = None,
         projection: Annotated[
             list[str] | None,
-            typer.Option("--projection", "-p", help="own, raw, pca:power=0.5, lw:shrinkage=0.1, lda, ...; repeat."),
+            typer.Option(
+                "--projection",
+                "-p",
+                help="What follows: own, raw, pca:power=0.5, lw:shrinkage=0.1, lda; repeat.",
+            ),
         ] = None,
         dim: Annotated[
             list[str] | None, typer.Option("--dim", "-d", help="Dimensions kept, or full; repeat for more.")
@@ -49,7 +53,7 @@ def register(app: typer.Typer) -> None:
             Path | None, typer.Option(help="Write ablation.json, ablation.csv and ablation.svg there.")
         ] = None,
         as_json: options.AsJson = False,
-        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+        quiet: options.Quiet = False,
     ) -> int:
         """Measure every combination of recipes, projections, dimensions and expansions.
 
@@ -61,7 +65,7 @@ def register(app: typer.Typer) -> None:
 
         grid = ablation.Grid(
             tuple(projection or [ablation.OWN]),
-            tuple(_dim(text) for text in dim or ["full"]),
+            tuple(options.dimensions(text) for text in dim or ["full"]),
             tuple(expand or ["none"]),
             tuple(dba or ["none"]),
         )
@@ -102,12 +106,3 @@ def register(app: typer.Typer) -> None:
         columns, rows = ablation.table(points)
         console.table(columns, rows, title="mAP / precision@1, per cent")
         return 0
-
-
-def _dim(text: str) -> int | None:
-    """A number of dimensions; None for all of them."""
-    if text == "full":
-        return None
-    if not text.isdecimal():
-        raise typer.BadParameter(f"{text!r} is neither a number nor full", param_hint="--dim")
-    return int(text)

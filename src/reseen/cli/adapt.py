@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reseen.cli import console
+from reseen.cli import console, options
 from reseen.cli.collections import opened
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def adapt(
-        collection: Annotated[str, typer.Argument(help="A collection.")],
+        collection: options.CollectionFolder,
         minutes: Annotated[float, typer.Option(min=0.1, help="Time for everything.")] = 10.0,
         validate: Annotated[
             str | None,
@@ -43,9 +43,9 @@ def register(app: typer.Typer) -> None:
             Path | None, typer.Option(help="Folder for the learned descriptor, whether or not it is kept.")
         ] = None,
         seed: Annotated[int, typer.Option(help="Of every choice.")] = 0,
-        force: Annotated[bool, typer.Option("--force", help="Let the same photo stand under two labels.")] = False,
-        as_json: Annotated[bool, typer.Option("--json", help="Print what it did for programs.")] = False,
-        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
+        force: options.Force = False,
+        as_json: options.AsJson = False,
+        quiet: options.Quiet = False,
     ) -> None:
         """Tune the descriptor of a collection to its own photos, and keep the result only if it gains.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from reseen.cli import console
+from reseen.cli import console, options
 from reseen.cli.collections import opened
 
 
@@ -15,17 +15,17 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def calibrate(
-        collection: Annotated[str, typer.Argument(help="A collection.")],
+        collection: options.CollectionFolder,
         false_accepts: Annotated[
             float | None,
             typer.Option(min=0, max=1, help="Share of unknown objects that may be named. [default: fewest errors]"),
         ] = None,
         trials: Annotated[int | None, typer.Option(min=1, help="Virtual photos to try. [default: 240 at most]")] = None,
-        by: Annotated[str, typer.Option(help="What names objects: neighbours or classifier.")] = "neighbours",
+        by: options.By = "neighbours",
         seed: Annotated[int, typer.Option(help="Of the virtual photos.")] = 0,
-        force: Annotated[bool, typer.Option("--force", help="Let the same photo stand under two labels.")] = False,
-        as_json: Annotated[bool, typer.Option("--json", help="Print the calibration for programs.")] = False,
-        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
+        force: options.Force = False,
+        as_json: options.AsJson = False,
+        quiet: options.Quiet = False,
     ) -> None:
         """Learn a collection's confidence and no-match threshold from its own photos, and keep them in it.
 
@@ -37,8 +37,7 @@ def register(app: typer.Typer) -> None:
         from reseen.collections.gallery import Gallery
         from reseen.identify import calibrate as measure
 
-        if by not in ("neighbours", "classifier"):
-            raise typer.BadParameter(f"{by!r} is not neighbours or classifier", param_hint="--by")
+        options.one_of("--by", by, "neighbours", "classifier")
         held = opened(collection)
         gallery = Gallery.of(held, force=force)
         with console.progress("calibrating", quiet=quiet or as_json) as step:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reseen import schema
-from reseen.cli import console
+from reseen.cli import console, options
 from reseen.cli.collections import Wait, opened
 
 
@@ -16,12 +16,12 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def compact(
-        collection: Annotated[str, typer.Argument(help="A collection.")],
+        collection: options.CollectionFolder,
         grace: Annotated[
             float, typer.Option(min=0, help="Seconds for which readers of older versions are not disturbed.")
         ] = 3600.0,
         wait: Wait = 10.0,
-        as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+        as_json: options.AsJson = False,
     ) -> None:
         """Merge small files and remove versions that no reader holds any more."""
         held = opened(collection, wait_s=wait)

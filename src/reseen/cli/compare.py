@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reseen.cli import console
+from reseen.cli import console, options
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
         ],
         second: Annotated[str, typer.Argument(help="The run that is compared with it.")],
         html: Annotated[Path | None, typer.Option(help="Write a page with the differences and the photos.")] = None,
-        as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+        as_json: options.AsJson = False,
     ) -> int:
         """Tell whether the second of two runs on the same benchmarks is better, and where."""
         from reseen.evaluation.reports.compare import compare as between

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from reseen import schema
-from reseen.cli import console
+from reseen.cli import console, options
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def convert(
         file: Annotated[Path, typer.Argument(help="Checkpoint of cirtorch or of deep image retrieval.")],
-        to: Annotated[Path, typer.Option("--to", help="Folder for the descriptor; used like a recipe's name.")],
+        to: options.To,
         whitening: Annotated[
             str | None,
             typer.Option(help="Which of the file's whitenings, a file with another, or none. [default: its first]"),
@@ -26,8 +26,8 @@ def register(app: typer.Typer) -> None:
             bool | None,
             typer.Option("--multiscale/--one-scale", help="See photos at three scales. [default: as published]"),
         ] = None,
-        as_json: Annotated[bool, typer.Option("--json", help="Print a report for programs.")] = False,
-        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No report.")] = False,
+        as_json: options.AsJson = False,
+        quiet: options.Quiet = False,
     ) -> None:
         """Make a descriptor of a published network, so that it can be used, and checked against its paper's numbers.
 
@@ -35,8 +35,7 @@ def register(app: typer.Typer) -> None:
         """
         from reseen.descriptor.published import from_published
 
-        if to.exists() and not (to.is_dir() and ((to / "settings.json").is_file() or not any(to.iterdir()))):
-            raise typer.BadParameter(f"{to} holds something else; name a new folder", param_hint="--to")
+        options.descriptor_folder(to)
         made = from_published(file, whitening=whitening, multiscale=multiscale)
         made.save(to)
         if as_json:

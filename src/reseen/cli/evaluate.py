@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
             Path | None, typer.Option(help="Write results.json, results.csv, protocol.json and report.html there.")
         ] = None,
         as_json: options.AsJson = False,
-        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no protocol card.")] = False,
+        quiet: options.Quiet = False,
     ) -> int:
         """Measure how well recipes find what benchmarks ask for."""
         from reseen.evaluation import Protocol, VectorCache, load_benchmarks

@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def fit(
     recipe: Annotated[str, typer.Argument(help="Recipe, .toml file or saved descriptor.")],
-    to: Annotated[Path, typer.Option("--to", help="Folder for the descriptor; used like a recipe's name.")],
+    to: options.To,
     photos: Annotated[
         list[str] | None, typer.Argument(help="Photos and folders of photos to learn from: any, unlabelled.")
     ] = None,
@@ -36,13 +36,11 @@ def fit(
         str | None,
         typer.Option(help="Recipe or saved descriptor whose network is used instead: a fine-tuned one, say."),
     ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Backbone weights instead of the recipe's: hub, random, a file.")
-    ] = None,
+    weights: options.Weights = None,
     most: Annotated[int, typer.Option(min=1, help="Photos to learn from at most, drawn at random.")] = 5000,
     seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a report for programs.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Learn a recipe's codebooks and projection from photos, or from matching pairs of them.
 
@@ -52,8 +50,7 @@ def fit(
     """
     if network is not None and weights is not None:
         raise typer.BadParameter("--network and --weights exclude each other", param_hint="--network")
-    if to.exists() and not (to.is_dir() and ((to / "settings.json").is_file() or not any(to.iterdir()))):
-        raise typer.BadParameter(f"{to} holds something else; name a new folder", param_hint="--to")
+    options.descriptor_folder(to)
     if not photos and not pairs:
         raise typer.BadParameter("name photos to learn from, or --pairs", param_hint="PHOTOS")
     descriptor = opened(recipe, network, weights, paired=bool(pairs))

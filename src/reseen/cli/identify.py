@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reseen.cli import console
+from reseen.cli import console, options
 from reseen.cli.collections import opened
-from reseen.cli.search import parse_box
 
 if TYPE_CHECKING:
     from reseen.collections import Collection
@@ -23,18 +22,12 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def identify(
-        collection: Annotated[str, typer.Argument(help="A collection.")],
+        collection: options.CollectionFolder,
         photos: Annotated[list[str], typer.Argument(help="Photos, or folders of photos.", metavar="PHOTO...")],
-        box: Annotated[
-            list[str] | None,
-            typer.Option(help="Part of the photo, X0,Y0,X1,Y1 in its pixels; given once for all, or once a photo."),
-        ] = None,
+        box: options.Boxes = None,
         k: Annotated[int, typer.Option("-k", min=1, help="Instances per photo.")] = 5,
         objects: Annotated[bool, typer.Option("--objects", help="Look for several objects, each with a box.")] = False,
-        by: Annotated[
-            str,
-            typer.Option(help="What names objects: neighbours, or the classifier that `adapt --recipe` has trained."),
-        ] = "neighbours",
+        by: options.By = "neighbours",
         references: Annotated[
             str, typer.Option(help="What stands for an instance: photos, average or ranked.")
         ] = "photos",
@@ -48,9 +41,9 @@ def register(app: typer.Typer) -> None:
         heat: Annotated[
             Path | None, typer.Option(help="Folder for pictures of where instances are, and which.")
         ] = None,
-        force: Annotated[bool, typer.Option("--force", help="Let the same photo stand under two labels.")] = False,
-        as_json: Annotated[bool, typer.Option("--json", help="One JSON object per photo and line.")] = False,
-        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no table.")] = False,
+        force: options.Force = False,
+        as_json: options.AsJsonLines = False,
+        quiet: options.Quiet = False,
     ) -> int:
         """Say which object of a collection each photo shows, or that it shows none of them.
 
@@ -63,21 +56,17 @@ def register(app: typer.Typer) -> None:
         from reseen.identify import Identifier
         from reseen.images import walk
 
-        if references not in ("photos", "average", "ranked"):
-            raise typer.BadParameter(f"{references!r} is not photos, average or ranked", param_hint="--references")
-        if by not in ("neighbours", "classifier"):
-            raise typer.BadParameter(f"{by!r} is not neighbours or classifier", param_hint="--by")
+        options.one_of("--references", references, "photos", "average", "ranked")
+        options.one_of("--by", by, "neighbours", "classifier")
         if by == "classifier" and (objects or references != "photos" or rerank not in ("auto", "none")):
             raise typer.BadParameter(
                 "the classifier names one object and looks at no references: leave out --objects, --references and "
                 "--rerank",
                 param_hint="--by",
             )
-        boxes = [parse_box(text) for text in box or []]
         held = opened(collection)
         paths = [os.fsdecode(item.path) for item in walk(photos) if not item.ignored]
-        if len(boxes) not in (0, 1, len(paths)):
-            raise typer.BadParameter(f"{len(boxes)} boxes for {len(paths)} photos: give one, or one a photo")
+        boxes = options.boxes(box, len(paths))
 
         def identifying(calibration: Calibration | None = None) -> Identifier:
             return Identifier(
@@ -101,8 +90,7 @@ def register(app: typer.Typer) -> None:
             with console.progress("calibrating", quiet=quiet or as_json) as step:
                 identifier = identifying(_calibrated(held, identifier, step))
         answered = 0
-        for place, path in enumerate(paths):
-            part = boxes[place % len(boxes)] if boxes else None
+        for path, part in zip(paths, boxes, strict=True):
             try:
                 query = held.query(path, part)
                 answer = identifier.identify(query, k=k, objects=objects)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reseen.cli import console
+from reseen.cli import console, options
 from reseen.cli.collections import Wait, patient
 from reseen.errors import CollectionError
 
@@ -31,8 +31,8 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--label-from-folder", help="Each photo's folder is its label.")
         ] = False,
         wait: Wait = 10.0,
-        as_json: Annotated[bool, typer.Option("--json", help="Print a report for programs.")] = False,
-        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
+        as_json: options.AsJson = False,
+        quiet: options.Quiet = False,
     ) -> int:
         """Add photos to a collection; again later, only new and changed ones are read."""
         from reseen.collections import Collection, read_labels

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from reseen.cli import console
+from reseen.cli import console, options
 from reseen.cli.collections import opened
 
 
@@ -15,8 +13,8 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def info(
-        collection: Annotated[str, typer.Argument(help="A collection.")],
-        as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+        collection: options.CollectionFolder,
+        as_json: options.AsJson = False,
     ) -> None:
         """Show what a collection holds, and which descriptor made it."""
         values = opened(collection).info()

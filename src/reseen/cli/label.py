@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reseen import schema
-from reseen.cli import console
+from reseen.cli import console, options
 from reseen.cli.collections import Wait, opened
 from reseen.errors import CollectionError
 
@@ -17,10 +17,10 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def label(
-        collection: Annotated[str, typer.Argument(help="A collection.")],
+        collection: options.CollectionFolder,
         labels: Annotated[str, typer.Argument(help="CSV with the columns path and label.", metavar="CSV")],
         wait: Wait = 10.0,
-        as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+        as_json: options.AsJson = False,
     ) -> None:
         """Label the photos of a collection from a CSV (paths relative to the CSV)."""
         from reseen.collections import read_labels

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from reseen import schema
-from reseen.cli import console
+from reseen.cli import console, options
 from reseen.cli.collections import opened
 
 
@@ -16,8 +14,8 @@ def register(app: typer.Typer) -> None:
 
     @app.command("list")
     def list_photos(
-        collection: Annotated[str, typer.Argument(help="A collection.")],
-        as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+        collection: options.CollectionFolder,
+        as_json: options.AsJson = False,
     ) -> None:
         """List the photos of a collection."""
         rows = opened(collection).photos()

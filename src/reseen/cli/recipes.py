@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reseen import schema
-from reseen.cli import console
+from reseen.cli import console, options
 
 
 def register(app: typer.Typer) -> None:
@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
     @verbs.callback(invoke_without_command=True)
     def recipes(
         context: typer.Context,
-        as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+        as_json: options.AsJson = False,
     ) -> None:
         """List the recipes."""
         if context.invoked_subcommand is not None:

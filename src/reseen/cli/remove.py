@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reseen import schema
-from reseen.cli import console
+from reseen.cli import console, options
 from reseen.cli.collections import Wait, opened
 
 
@@ -16,10 +16,10 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def remove(
-        collection: Annotated[str, typer.Argument(help="A collection.")],
+        collection: options.CollectionFolder,
         photos: Annotated[list[str], typer.Argument(help="Paths, folders, or ids.")],
         wait: Wait = 10.0,
-        as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+        as_json: options.AsJson = False,
     ) -> None:
         """Remove photos from a collection (the files are left alone)."""
         held = opened(collection, wait_s=wait)

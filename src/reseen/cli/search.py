@@ -7,17 +7,8 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from reseen.cli import console
+from reseen.cli import console, options
 from reseen.cli.collections import opened
-
-
-def parse_box(text: str) -> tuple[float, float, float, float]:
-    """``X0,Y0,X1,Y1`` in pixels of the upright photo."""
-    try:
-        x0, y0, x1, y1 = (float(part) for part in text.split(","))
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not X0,Y0,X1,Y1") from None
-    return x0, y0, x1, y1
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def search(
-        collection: Annotated[str, typer.Argument(help="A collection.")],
+        collection: options.CollectionFolder,
         queries: Annotated[
             list[str] | None, typer.Argument(help="Photos, or folders of photos.", metavar="[QUERY]...")
         ] = None,
@@ -33,10 +24,7 @@ def register(app: typer.Typer) -> None:
             list[int] | None,
             typer.Option("--id", help="A photo of the collection, by its id, which is found too; repeat for more."),
         ] = None,
-        box: Annotated[
-            list[str] | None,
-            typer.Option(help="Part of the query, X0,Y0,X1,Y1 in its pixels; given once for all, or once a query."),
-        ] = None,
+        box: options.Boxes = None,
         rerank: Annotated[
             str,
             typer.Option(
@@ -54,8 +42,8 @@ def register(app: typer.Typer) -> None:
         ] = "both",
         k: Annotated[int, typer.Option("-k", min=1, help="Hits per query.")] = 10,
         html: Annotated[Path | None, typer.Option(help="Write a page with queries and hits.")] = None,
-        as_json: Annotated[bool, typer.Option("--json", help="One JSON object per query and line.")] = False,
-        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no table.")] = False,
+        as_json: options.AsJsonLines = False,
+        quiet: options.Quiet = False,
     ) -> int:
         """Rank the photos of a collection by how alike they are to what each query shows."""
         import os
@@ -68,22 +56,16 @@ def register(app: typer.Typer) -> None:
             raise typer.BadParameter(f"{first!r} is not {', '.join(get_args(First))}", param_hint="--first")
         if not queries and not ids:
             raise typer.BadParameter("name photos to search for, or --id", param_hint="QUERY")
-        boxes = [parse_box(text) for text in box or []]
         held = opened(collection)
         asked: list[str | int] = [os.fsdecode(item.path) for item in walk(queries or []) if not item.ignored]
         asked += ids or []
-        if len(boxes) not in (0, 1, len(asked)):
-            raise typer.BadParameter(f"{len(boxes)} boxes for {len(asked)} queries: give one, or one a query")
-        every: list[tuple[float, float, float, float] | None] = [None] * len(asked)
-        if boxes:
-            every = [*boxes * len(asked)] if len(boxes) == 1 else [*boxes]
         page = None
         if html is not None:
             from reseen.search.page import Page
 
             page = Page()
         answered, rejected = 0, []
-        for photo, part in zip(asked, every, strict=True):
+        for photo, part in zip(asked, options.boxes(box, len(asked)), strict=True):
             try:
                 query = held.query(photo, part)
                 ranking = held.search(query, k=k, rerank=rerank, first=cast(First, first))

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reseen import schema
 from reseen.cli import console, options
-from reseen.errors import RecipeError
 
 if TYPE_CHECKING:
     from reseen.training import Progress
@@ -43,12 +41,12 @@ def train(
             "--set", metavar="KEY=VALUE", help="Change a setting of the recipe's training, e.g. views.longest=320."
         ),
     ] = None,
-    weights: Annotated[str | None, typer.Option(help="Instead of the recipe's backbone weights.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU when there is one.")] = "auto",
+    weights: options.Weights = None,
+    device: Annotated[str, typer.Option(help="Where: cpu, cuda, cuda:1; auto takes a GPU when there is one.")] = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help="Decoding threads.")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard events too.")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout at the end.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Train RECIPE on photos; the result in TO/descriptor is used like a recipe's name.
 
@@ -66,7 +64,7 @@ def train(
     from reseen.training.validation import from_benchmark
 
     descriptor = load(recipe, weights=weights)
-    settings = TrainingSettings.from_table(changed(descriptor.recipe.training, set_ or []))
+    settings = TrainingSettings.from_table(options.changed(descriptor.recipe.training, set_ or []))
     training_set = join([read_learning_set(spec) for spec in data])
     for line in training_set.skipped[:5]:
         console.note(f"skipped: {line}")
@@ -75,7 +73,7 @@ def train(
     chosen = local_device(device)
     started = time.monotonic()
     with torchrun(chosen) as group:
-        live = Line() if not (quiet or json_) and group.first else None
+        live = Line() if not (quiet or as_json) and group.first else None
         trainer = Trainer(
             descriptor,
             training_set,
@@ -94,7 +92,7 @@ def train(
         if not group.first:
             return
     best = trainer.at.best
-    if json_:
+    if as_json:
         report: schema.Trained = {
             "descriptor": str((to / "descriptor").resolve()),
             "fingerprint": trained.fingerprint,
@@ -114,27 +112,6 @@ def train(
     console.note(
         f"trained descriptor: {to / 'descriptor'} (use it like a recipe's name; the run card is {to / 'card.md'})"
     )
-
-
-def changed(table: Any, assignments: list[str]) -> dict[str, Any]:
-    """A ``[training]`` table with ``a.b=value`` assignments (values as in TOML, else text) carried out."""
-    result = {key: dict(value) if isinstance(value, dict) else value for key, value in dict(table).items()}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals or not key:
-            raise typer.BadParameter(f"{assignment!r} is not KEY=VALUE", param_hint="--set")
-        try:
-            value = tomllib.loads(f"x = {text}")["x"]
-        except tomllib.TOMLDecodeError:
-            value = text
-        *path, last = key.split(".")
-        place = result
-        for part in path:
-            place = place.setdefault(part, {})
-            if not isinstance(place, dict):
-                raise RecipeError(f"[training] {part!r} in {assignment!r} is not a table")
-        place[last] = value
-    return result
 
 
 class Line:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from reseen import schema
-from reseen.cli import console
+from reseen.cli import console, options
 
 
 def register(app: typer.Typer) -> None:
@@ -15,8 +13,8 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def verify(
-        collection: Annotated[str, typer.Argument(help="A collection.")],
-        as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+        collection: options.CollectionFolder,
+        as_json: options.AsJson = False,
     ) -> int:
         """Read everything a collection holds and name what is damaged."""
         from reseen.collections import Collection
