@@ -67,10 +67,11 @@ class Info(TypedDict):
 
 
 class Labelled(TypedDict):
-    """``label``: photos that were labelled, and paths of the list that are not in the collection."""
+    """``label``: photos that were labelled, and paths of the list that mean none, or several, of the collection."""
 
     labelled: int
     unknown: list[str]
+    ambiguous: list[str]
 
 
 class Removed(TypedDict):

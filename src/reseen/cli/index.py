@@ -28,15 +28,16 @@ def register(app: typer.Typer) -> None:
         ] = None,
         labels: Annotated[str | None, typer.Option(help="CSV with the columns path and label.")] = None,
         label_from_folder: Annotated[
-            bool, typer.Option("--label-from-folder", help="Each photo's folder is its label.")
+            bool, typer.Option("--label-from-folder", help="Each photo's folder below PHOTOS is its label.")
         ] = False,
         wait: Wait = 10.0,
         as_json: Annotated[bool, typer.Option("--json", help="Print a report for programs.")] = False,
         quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
     ) -> int:
         """Add photos to a collection; again later, only new and changed ones are read."""
-        from reseen.collections import Collection, read_labels
+        from reseen.collections import Collection
         from reseen.collections.creating import vacant
+        from reseen.collections.labels import join, read_labels
         from reseen.collections.local import full_name
         from reseen.descriptor import load
         from reseen.images import walk
@@ -60,11 +61,11 @@ def register(app: typer.Typer) -> None:
         patient(collection, wait, quiet=quiet or as_json)
         with console.progress("indexing", quiet=quiet or as_json) as step:
             report = collection.add(*photos, labels=named, label_from_folder=label_from_folder, progress=step)
-        nameless = sorted(set(named or ()) - {row.name for row in collection.photos()})
-        if nameless:
-            console.note(
-                f"{labels}: {len(nameless)} of {len(named or ())} rows match no photo of {folder}, first {nameless[0]}"
-            )
+        if named:
+            joined = join(named, [row.path for row in collection.photos() if row.path])
+            for rows, what in ((joined.unknown, "match no photo"), (joined.ambiguous, "match several photos")):
+                if rows:
+                    console.note(f"{labels}: {len(rows)} of {len(named)} rows {what} of {folder}, first {rows[0]}")
         if as_json:
             console.emit(report.to_json())
         elif not quiet:

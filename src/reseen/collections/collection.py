@@ -339,7 +339,7 @@ class Collection:
     def add(
         self,
         *paths: PathLike,
-        labels: Mapping[str, str] | None = None,
+        labels: Mapping[PathLike, str] | Mapping[str, str] | None = None,
         label_from_folder: bool = False,
         progress: Progress | None = None,
     ) -> Report:
@@ -350,8 +350,9 @@ class Collection:
 
         Args:
             paths: files and folders.
-            labels: by path (see ``reseen.collections.read_labels``).
-            label_from_folder: the name of each photo's folder is its label.
+            labels: by path (see ``reseen.collections.read_labels``); an empty one takes a label away.
+            label_from_folder: the name of each photo's folder is its label; photos that lie directly in one of
+                ``paths`` get none from it.
             progress: called with (photos done, photos in all).
 
         Raises:
@@ -369,13 +370,7 @@ class Collection:
     def remove(self, *photos: int | PathLike) -> int:
         """Remove photos by id, path, or folder; returns how many. CollectionError names one that is not there."""
         with self._writing() as writer:
-            gone: set[int] = set()
-            for given in photos:
-                found = _matching(writer.snapshot, given)
-                if not found:
-                    text = str(given) if isinstance(given, int) else display(given)
-                    raise CollectionError(f"{text}: no such photo in {self.folder}; nothing was removed")
-                gone |= found
+            gone = _matching(writer.snapshot, photos)
             writer.remove(gone)
             return len(gone)
 
@@ -421,14 +416,30 @@ def _absolute(path: PathLike) -> Path:
     return Path(os.path.abspath(os.fsdecode(path)))
 
 
-def _matching(snapshot: Snapshot, given: int | PathLike) -> set[int]:
-    """Ids of the photos that an id, a path, a folder or an upload's name means."""
-    if isinstance(given, int):
-        return {given} & set(snapshot.rows)
-    path = os.path.abspath(os.fsencode(given))
-    name = os.fsdecode(given)
-    return {
-        row.id
-        for row in snapshot.rows.values()
-        if (row.path and (row.path == path or row.path.startswith(path + b"/"))) or (not row.path and row.name == name)
-    }
+def _matching(snapshot: Snapshot, photos: Sequence[int | PathLike]) -> set[int]:
+    """Ids of the photos that ids, paths, folders and uploads' names mean; CollectionError names what means none."""
+    ids = {given: str(given) for given in photos if isinstance(given, int)}
+    paths = [given for given in photos if not isinstance(given, int)]
+    texts = {os.path.abspath(os.fsencode(given)): display(given) for given in paths}
+    uploads = {os.fsdecode(given): os.path.abspath(os.fsencode(given)) for given in paths}
+    gone = ids.keys() & snapshot.rows.keys()
+    met: set[bytes] = set()
+    for row in snapshot.rows.values():
+        keys = {*_and_folders(row.path)} if row.path else {uploads.get(row.name, b"")}
+        if found := keys & texts.keys():
+            gone.add(row.id)
+            met |= found
+    missing = [*(text for given, text in ids.items() if given not in gone), *(texts[key] for key in texts.keys() - met)]
+    if missing:
+        raise CollectionError(f"{min(missing)}: no such photo in {snapshot.folder}; nothing was removed")
+    return gone
+
+
+def _and_folders(path: bytes) -> Iterator[bytes]:
+    """A path and all folders that it lies in."""
+    while True:
+        yield path
+        above = os.path.dirname(path)
+        if above == path:
+            return
+        path = above
