@@ -26,12 +26,14 @@ class Rejected(TypedDict):
 
 
 class Indexed(TypedDict):
-    """``index``."""
+    """``index``; photos are moved and removed with ``--sync`` only."""
 
     added: int
     updated: int
     unchanged: int
     ignored: int
+    moved: int
+    removed: int
     rejected: list[Rejected]
     fingerprint: str
 

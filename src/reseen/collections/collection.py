@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from reseen import schema
-from reseen.collections import creating, writing
+from reseen.collections import creating, syncing, writing
 from reseen.collections.filters import Where, allowed_ids
 from reseen.collections.local import full_name
 from reseen.collections.manifest import Manifest, manifest_versions
@@ -361,6 +361,44 @@ class Collection:
         """
         with self._writing() as writer:
             return writer.add(self.encoder, list(walk(paths)), labels or {}, label_from_folder, progress)
+
+    def sync(
+        self,
+        *paths: PathLike,
+        labels: Mapping[PathLike, str] | Mapping[str, str] | None = None,
+        label_from_folder: bool = False,
+        dry_run: bool = False,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> Report:
+        """Make the collection hold what is at ``paths``: :meth:`add`, and remove those of its photos that are gone.
+
+        A photo is gone when it lay in one of ``paths`` and is no longer there. One that was moved (the bytes of a new
+        file are those of a photo that is gone) keeps its id, label, vector and features. Photos from elsewhere stay.
+
+        Args:
+            paths, labels, label_from_folder, progress: see :meth:`add`.
+            dry_run: say what would be done, and change nothing.
+            force: also where every photo of one of ``paths`` is gone, which an unmounted disk looks like.
+
+        Raises:
+            CollectionError: everything is gone, or, as for :meth:`add`, it cannot be written.
+        """
+        found = list(walk(paths))
+        with self._writing() as writer:
+            plan = syncing.compare(list(writer.snapshot.rows.values()), paths, found)
+            if plan.lost and not force:
+                raise CollectionError(
+                    f"{display(plan.lost[0])}: all photos that were indexed from here are gone; is the disk mounted? "
+                    "Nothing was changed; --force removes them"
+                )
+            if dry_run:
+                return plan.report(self.fingerprint)
+            writer.move(plan.moved)
+            report = writer.add(self.encoder, found, labels or {}, label_from_folder, progress)
+            writer.remove(row.id for row in plan.gone)
+            report.moved, report.removed = len(plan.moved), len(plan.gone)
+            return report
 
     def add_photos(self, photos: Iterable[tuple[str, PhotoLike]], *, labels: Mapping[str, str] | None = None) -> Report:
         """Index uploads: (name, photo) pairs, photos as bytes, PIL images or arrays; a name used before is updated."""

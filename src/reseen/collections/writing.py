@@ -233,6 +233,29 @@ class Writer:
         report.updated += len(known)
         report.added += len(ready) - len(known)
 
+    def move(self, moved: Sequence[tuple[Row, Found]]) -> None:
+        """Give photos another path; everything else of them stays, so that they are not encoded again."""
+        if not moved:
+            return
+        fresh = {}
+        for row, item in moved:
+            status = os.stat(item.path)
+            fresh[row.id] = replace(
+                row,
+                path=item.path,
+                source=item.source,
+                relative=item.relative,
+                name=item.name,
+                mtime_ns=status.st_mtime_ns,
+            )
+        contents = self.snapshot.table.full([*fresh])
+        for name in ("path", "source", "relative", "name", "mtime_ns"):
+            column = contents.schema.get_field_index(name)
+            kind = contents.schema.field(column)
+            values = pa.array([getattr(fresh[photo], name) for photo in contents["id"].to_pylist()], kind.type)
+            contents = contents.set_column(column, kind, values)
+        self._commit(self.snapshot.table.changed([*fresh], contents))
+
     def remove(self, ids: Iterable[int]) -> None:
         """Remove photos, with their vectors and features."""
         gone = sorted(ids)
