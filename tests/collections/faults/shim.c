@@ -20,7 +20,7 @@ enum { OPENS = 1, READS = 2, WRITES = 4, SYNCS = 8, NAMES = 16 };
 
 static char root[4096];
 static size_t root_length;
-static atomic_long calls;
+static atomic_long calls, of_kind[NAMES + 1];
 static long fails_at;
 static int mode, code, kinds, lasting;
 static atomic_bool armed;
@@ -36,13 +36,14 @@ void faults_arm(const char *folder, int which, long at, int how, int number, int
     code = number;
     lasting = on;
     atomic_store(&calls, 0);
+    for (int kind = 0; kind <= NAMES; kind++) atomic_store(&of_kind[kind], 0);
     atomic_store(&armed, 1);
 }
 
-long faults_disarm(void) {
-    atomic_store(&armed, 0);
-    return atomic_load(&calls);
-}
+/* Go on counting, or stop. */
+void faults_on(int on) { atomic_store(&armed, on); }
+
+long faults_counted(int kind) { return atomic_load(&of_kind[kind]); }
 
 static int inside(const char *path) {
     return path && atomic_load(&armed) && strncmp(path, root, root_length) == 0;
@@ -54,6 +55,7 @@ static int seen(int descriptor) {
 
 /* Whether this call is the one that fails. */
 static int fails(int kind) {
+    atomic_fetch_add(&of_kind[kind], 1);
     if (!(kinds & kind)) return 0;
     long number = atomic_fetch_add(&calls, 1) + 1;
     if (!fails_at || (lasting ? number < fails_at : number != fails_at)) return 0;

@@ -23,7 +23,7 @@ from reseen.collections import Collection, files, writing
 from reseen.errors import ReseenError
 
 SHIM, PLACE = ctypes.CDLL(sys.argv[1]), Path(sys.argv[2])
-SHIM.faults_disarm.restype = ctypes.c_long
+SHIM.faults_counted.restype = ctypes.c_long
 PHOTOS = sorted(os.fsencode(path) for path in (PLACE / "photos").iterdir())
 FOLDER = PLACE / "in" / "c"
 files.PAUSES = (0, 0, 0)
@@ -110,7 +110,9 @@ def changed(case):
         turn(self, manifest)
         os.write(1, json.dumps({"acknowledged": manifest.version}).encode() + b"\n")
         if case["states"]:
+            SHIM.faults_on(0)
             states.append(state(opened()))
+            SHIM.faults_on(1)
 
     writing.Writer._turn_to = acknowledged
     SHIM.faults_arm(
@@ -126,7 +128,8 @@ def changed(case):
         outcome = {"outcome": "done"}
     except ReseenError as error:
         outcome = {"outcome": "refused", "said": str(error)}
-    return {**outcome, "calls": SHIM.faults_disarm(), "states": states}
+    SHIM.faults_on(0)
+    return {**outcome, "calls": {kind: SHIM.faults_counted(kind) for kind in (1, 2, 4, 8, 16)}, "states": states}
 
 
 def checked(case):
