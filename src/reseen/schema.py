@@ -26,12 +26,14 @@ class Rejected(TypedDict):
 
 
 class Indexed(TypedDict):
-    """``index``."""
+    """``index``; photos are moved and removed with ``--sync`` only."""
 
     added: int
     updated: int
     unchanged: int
     ignored: int
+    moved: int
+    removed: int
     rejected: list[Rejected]
     fingerprint: str
 
@@ -67,10 +69,11 @@ class Info(TypedDict):
 
 
 class Labelled(TypedDict):
-    """``label``: photos that were labelled, and paths of the list that are not in the collection."""
+    """``label``: photos that were labelled, and paths of the list that mean none, or several, of the collection."""
 
     labelled: int
     unknown: list[str]
+    ambiguous: list[str]
 
 
 class Removed(TypedDict):

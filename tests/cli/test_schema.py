@@ -28,7 +28,7 @@ def test_a_collections_verbs(tmp_path, make, paint, call):
     call("index", tmp_path / "photos", "--to", shelf, "--recipe", recipe, "--local", "sift", "--json")
     code, out, err = call("label", shelf, tmp_path / "labels.csv", "--json")
     assert (code, err) == (0, "")
-    assert json.loads(out) == {"labelled": 2, "unknown": [str(tmp_path / "gone.jpg")]}
+    assert json.loads(out) == {"labelled": 2, "unknown": [str(tmp_path / "gone.jpg")], "ambiguous": []}
     listed = json.loads(call("list", shelf, "--json")[1])["photos"]
     code, out, _ = call("search", shelf, photos[2], "--id", listed[0]["id"], "--json")
     assert code == 0 and [json.loads(line)["query"] for line in out.splitlines()] == [str(photos[2]), str(photos[0])]

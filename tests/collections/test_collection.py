@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from reseen.collections import Collection, read_labels
+from reseen.collections import Collection, read_labels, writing
+from reseen.collections.collection import _matching
+from reseen.collections.table import Table
 from reseen.errors import CollectionError, CollectionLocked, FingerprintMismatch
 
 
@@ -85,8 +88,12 @@ def test_labels(museum, tmp_path):
     assert sorted(museum.labels().values()) == ["irises", "sunflowers"]
     assert museum.search(tmp_path / "photos" / "0002.png", k=1)[0].label == "irises"
     vectors = museum.vectors()[1].copy()
-    museum.add(tmp_path / "photos", label_from_folder=True)
+    museum.add(tmp_path, label_from_folder=True)
     assert set(museum.labels().values()) == {"photos"}
+    museum.set_labels(dict.fromkeys(museum.labels()))
+    museum.add(tmp_path / "photos", label_from_folder=True)  # loose files say nothing about what they show
+    assert museum.labels() == {}
+    museum.add(tmp_path, label_from_folder=True)
     assert sorted(map(tuple, museum.vectors()[1].tolist())) == sorted(map(tuple, vectors.tolist()))
     museum.set_labels(dict.fromkeys(museum.labels()))
     assert museum.labels() == {}
@@ -247,3 +254,54 @@ def test_where_a_collection_cannot_be(tmp_path, make, museum):
     (tmp_path / "folder").mkdir()
     with pytest.raises(CollectionError, match="not a collection"):
         Collection.open(tmp_path / "folder")
+
+
+def test_removing_many_by_name_looks_at_each_photo_once():
+    looked = 0
+
+    class Counted(SimpleNamespace):
+        @property
+        def path(self):
+            nonlocal looked
+            looked += 1
+            return b"/a/b/%d.png" % self.id
+
+    snapshot = SimpleNamespace(rows={i: Counted(id=i, name="") for i in range(2000)}, folder="c")
+    assert len(_matching(snapshot, [f"/a/b/{i}.png" for i in range(1000)])) == 1000
+    assert looked <= 2 * 2000
+    assert len(_matching(snapshot, ["/a"])) == 2000 and len(_matching(snapshot, ["/a/b/7.png", 9])) == 2
+    with pytest.raises(CollectionError, match=r"/a/b/9999\.png: no such photo"):
+        _matching(snapshot, ["/a/b/1.png", "/a/b/9999.png"])
+
+
+def test_photos_are_acknowledged_when_the_time_is_up(tmp_path, pixels, paint, monkeypatch):
+    paths = paint(tmp_path / "photos", 6)
+    collection = Collection.create(tmp_path / "c", pixels)
+    collection.add(*paths[:3])
+    assert collection.version == 2  # as one
+    monkeypatch.setattr(writing, "INTERVAL_S", 0.0)
+    collection.add(*paths[3:])
+    assert collection.version == 5
+
+
+def test_added_vectors_are_appended_to_the_derived_ones(tmp_path, pixels, paint, monkeypatch):
+    paths = paint(tmp_path / "photos", 9)
+    collection = Collection.create(tmp_path / "c", pixels)
+    collection.add(*paths[:5])
+    collection.vectors()
+    old = Collection.open(tmp_path / "c", pixels)
+    monkeypatch.setattr(writing, "BATCH", 2)
+    monkeypatch.setattr(writing, "FILES", 3)  # so that the table is compacted too
+    collection.add(*paths[5:])
+    with monkeypatch.context() as patched:
+        patched.setattr(Table, "vectors", lambda self: pytest.fail("the vectors are read from the table"))
+        ids, vectors = Collection.open(tmp_path / "c").vectors()
+        assert len(old.vectors()[0]) == 5
+    stored = dict(zip(*Collection.open(tmp_path / "c")._snapshot.table.vectors(), strict=True))
+    assert len(ids) == 9 and all((stored[i] == v).all() for i, v in zip(ids.tolist(), vectors, strict=True))
+    collection.compact(grace_s=0)
+    with monkeypatch.context() as patched:
+        patched.setattr(Table, "vectors", lambda self: pytest.fail("the vectors are read from the table"))
+        again = Collection.open(tmp_path / "c").vectors()
+    assert (again[0] == ids).all() and (again[1] == vectors).all()
+    assert collection.verify() == []

@@ -50,3 +50,10 @@ def test_a_version_that_is_gone_is_named(indexed):
     indexed.compact(grace_s=0)
     with pytest.raises(CollectionError, match=f"version {version} is no longer kept"):
         Collection.open(indexed.folder, version=version)
+
+
+def test_what_is_compact_can_be_compacted_again(indexed):
+    for _ in range(2):
+        indexed.compact(grace_s=0)
+        assert indexed.compact(grace_s=3600) <= 0
+    assert len(Collection.open(indexed.folder)) == 20 and indexed.verify() == []

@@ -28,22 +28,32 @@ def register(app: typer.Typer) -> None:
         ] = None,
         labels: Annotated[str | None, typer.Option(help="CSV with the columns path and label.")] = None,
         label_from_folder: Annotated[
-            bool, typer.Option("--label-from-folder", help="Each photo's folder is its label.")
+            bool, typer.Option("--label-from-folder", help="Each photo's folder below PHOTOS is its label.")
         ] = False,
+        sync: Annotated[
+            bool, typer.Option("--sync", help="Also remove photos that are gone from PHOTOS; moved ones keep labels.")
+        ] = False,
+        dry_run: Annotated[bool, typer.Option("--dry-run", help="With --sync: only say what would be done.")] = False,
+        force: Annotated[bool, typer.Option("--force", help="With --sync: even when all photos are gone.")] = False,
         wait: Wait = 10.0,
         as_json: options.AsJson = False,
         quiet: options.Quiet = False,
     ) -> int:
         """Add photos to a collection; again later, only new and changed ones are read."""
-        from reseen.collections import Collection, read_labels
+        from reseen.collections import Collection
         from reseen.collections.creating import vacant
+        from reseen.collections.labels import join, read_labels
         from reseen.collections.local import full_name
         from reseen.descriptor import load
         from reseen.images import walk
 
+        if (dry_run or force) and not sync:
+            raise typer.BadParameter("--dry-run and --force belong to --sync")
         named = read_labels(labels) if labels else None
         folder = Path(to)
         if vacant(folder):
+            if dry_run:
+                raise CollectionError(f"{folder}: there is no collection yet")
             if all(item.ignored for item in walk(photos)):
                 raise CollectionError(f"{', '.join(photos)}: there are no photos here")
             collection = Collection.create(folder, load(recipe or "default", weights=weights), local=local or "none")
@@ -59,22 +69,34 @@ def register(app: typer.Typer) -> None:
                 console.note(f"damaged: {damage}; going on from version {collection.version}")
         patient(collection, wait, quiet=quiet or as_json)
         with console.progress("indexing", quiet=quiet or as_json) as step:
-            report = collection.add(*photos, labels=named, label_from_folder=label_from_folder, progress=step)
-        nameless = sorted(set(named or ()) - {row.name for row in collection.photos()})
-        if nameless:
-            console.note(
-                f"{labels}: {len(nameless)} of {len(named or ())} rows match no photo of {folder}, first {nameless[0]}"
-            )
+            if sync:
+                report = collection.sync(
+                    *photos,
+                    labels=named,
+                    label_from_folder=label_from_folder,
+                    dry_run=dry_run,
+                    force=force,
+                    progress=step,
+                )
+            else:
+                report = collection.add(*photos, labels=named, label_from_folder=label_from_folder, progress=step)
+        if named:
+            joined = join(named, [row.path for row in collection.photos() if row.path])
+            for rows, what in ((joined.unknown, "match no photo"), (joined.ambiguous, "match several photos")):
+                if rows:
+                    console.note(f"{labels}: {len(rows)} of {len(named)} rows {what} of {folder}, first {rows[0]}")
         if as_json:
             console.emit(report.to_json())
         elif not quiet:
             for item in report.rejected:
                 console.note(f"rejected {item.path}: {item.reason}")
+            synced = f"{report.moved} moved, {report.removed} removed, " if sync else ""
             console.note(
-                f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, "
-                f"{report.ignored} ignored, {len(report.rejected)} rejected; {len(collection)} photos in {folder}"
+                f"{'would be: ' if dry_run else ''}{report.added} added, {report.updated} updated, {report.unchanged} "
+                f"unchanged, {synced}{report.ignored} ignored, {len(report.rejected)} rejected; "
+                f"{len(collection)} photos in {folder}"
             )
-        accepted = report.added + report.updated + report.unchanged
+        accepted = report.added + report.updated + report.unchanged + report.moved + report.removed
         if not accepted and not as_json:
             console.error("no photo could be used")
         return 0 if accepted else 1

@@ -23,19 +23,25 @@ def register(app: typer.Typer) -> None:
         as_json: options.AsJson = False,
     ) -> None:
         """Label the photos of a collection from a CSV (paths relative to the CSV)."""
-        from reseen.collections import read_labels
+        from reseen.collections.labels import join, read_labels
 
         held = opened(collection, wait_s=wait)
         named = read_labels(labels)
-        ids = {row.name: row.id for row in held.photos()}
-        unknown = [path for path in named if path not in ids]
-        if len(unknown) == len(named):
+        ids = {row.path: row.id for row in held.photos() if row.path}
+        joined = join(named, ids)
+        if not joined.labels:
             raise CollectionError(f"{labels}: none of its {len(named)} paths is in {collection}")
-        held.set_labels({ids[path]: text or None for path, text in named.items() if path in ids})
+        held.set_labels({ids[path]: text or None for path, text in joined.labels.items()})
         if as_json:
-            report: schema.Labelled = {"labelled": len(named) - len(unknown), "unknown": unknown}
+            report: schema.Labelled = {
+                "labelled": len(joined.labels),
+                "unknown": joined.unknown,
+                "ambiguous": joined.ambiguous,
+            }
             console.emit(report)
             return
-        for path in unknown:
+        for path in joined.unknown:
             console.note(f"not in the collection: {path}")
-        console.note(f"{len(named) - len(unknown)} photos labelled")
+        for path in joined.ambiguous:
+            console.note(f"means several photos, none of which was labelled: {path}")
+        console.note(f"{len(joined.labels)} photos labelled")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from reseen import schema
-from reseen.collections import creating, writing
+from reseen.collections import creating, syncing, writing
 from reseen.collections.filters import Where, allowed_ids
 from reseen.collections.first_stage import First, fused, open_inverted
 from reseen.collections.local import full_name
@@ -373,7 +373,7 @@ class Collection:
     def add(
         self,
         *paths: PathLike,
-        labels: Mapping[str, str] | None = None,
+        labels: Mapping[PathLike, str] | Mapping[str, str] | None = None,
         label_from_folder: bool = False,
         progress: Progress | None = None,
     ) -> Report:
@@ -384,8 +384,9 @@ class Collection:
 
         Args:
             paths: files and folders.
-            labels: by path (see ``reseen.collections.read_labels``).
-            label_from_folder: the name of each photo's folder is its label.
+            labels: by path (see ``reseen.collections.read_labels``); an empty one takes a label away.
+            label_from_folder: the name of each photo's folder is its label; photos that lie directly in one of
+                ``paths`` get none from it.
             progress: called with (photos done, photos in all).
 
         Raises:
@@ -398,6 +399,44 @@ class Collection:
                 open_inverted(writer.snapshot)
             return report
 
+    def sync(
+        self,
+        *paths: PathLike,
+        labels: Mapping[PathLike, str] | Mapping[str, str] | None = None,
+        label_from_folder: bool = False,
+        dry_run: bool = False,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> Report:
+        """Make the collection hold what is at ``paths``: :meth:`add`, and remove those of its photos that are gone.
+
+        A photo is gone when it lay in one of ``paths`` and is no longer there. One that was moved (the bytes of a new
+        file are those of a photo that is gone) keeps its id, label, vector and features. Photos from elsewhere stay.
+
+        Args:
+            paths, labels, label_from_folder, progress: see :meth:`add`.
+            dry_run: say what would be done, and change nothing.
+            force: also where every photo of one of ``paths`` is gone, which an unmounted disk looks like.
+
+        Raises:
+            CollectionError: everything is gone, or, as for :meth:`add`, it cannot be written.
+        """
+        found = list(walk(paths))
+        with self._writing() as writer:
+            plan = syncing.compare(list(writer.snapshot.rows.values()), paths, found)
+            if plan.lost and not force:
+                raise CollectionError(
+                    f"{display(plan.lost[0])}: all photos that were indexed from here are gone; is the disk mounted? "
+                    "Nothing was changed; --force removes them"
+                )
+            if dry_run:
+                return plan.report(self.fingerprint)
+            writer.move(plan.moved)
+            report = writer.add(self.encoder, found, labels or {}, label_from_folder, progress)
+            writer.remove(row.id for row in plan.gone)
+            report.moved, report.removed = len(plan.moved), len(plan.gone)
+            return report
+
     def add_photos(self, photos: Iterable[tuple[str, PhotoLike]], *, labels: Mapping[str, str] | None = None) -> Report:
         """Index uploads: (name, photo) pairs, photos as bytes, PIL images or arrays; a name used before is updated."""
         with self._writing() as writer:
@@ -406,13 +445,7 @@ class Collection:
     def remove(self, *photos: int | PathLike) -> int:
         """Remove photos by id, path, or folder; returns how many. CollectionError names one that is not there."""
         with self._writing() as writer:
-            gone: set[int] = set()
-            for given in photos:
-                found = _matching(writer.snapshot, given)
-                if not found:
-                    text = str(given) if isinstance(given, int) else display(given)
-                    raise CollectionError(f"{text}: no such photo in {self.folder}; nothing was removed")
-                gone |= found
+            gone = _matching(writer.snapshot, photos)
             writer.remove(gone)
             return len(gone)
 
@@ -458,14 +491,30 @@ def _absolute(path: PathLike) -> Path:
     return Path(os.path.abspath(os.fsdecode(path)))
 
 
-def _matching(snapshot: Snapshot, given: int | PathLike) -> set[int]:
-    """Ids of the photos that an id, a path, a folder or an upload's name means."""
-    if isinstance(given, int):
-        return {given} & set(snapshot.rows)
-    path = os.path.abspath(os.fsencode(given))
-    name = os.fsdecode(given)
-    return {
-        row.id
-        for row in snapshot.rows.values()
-        if (row.path and (row.path == path or row.path.startswith(path + b"/"))) or (not row.path and row.name == name)
-    }
+def _matching(snapshot: Snapshot, photos: Sequence[int | PathLike]) -> set[int]:
+    """Ids of the photos that ids, paths, folders and uploads' names mean; CollectionError names what means none."""
+    ids = {given: str(given) for given in photos if isinstance(given, int)}
+    paths = [given for given in photos if not isinstance(given, int)]
+    texts = {os.path.abspath(os.fsencode(given)): display(given) for given in paths}
+    uploads = {os.fsdecode(given): os.path.abspath(os.fsencode(given)) for given in paths}
+    gone = ids.keys() & snapshot.rows.keys()
+    met: set[bytes] = set()
+    for row in snapshot.rows.values():
+        keys = {*_and_folders(row.path)} if row.path else {uploads.get(row.name, b"")}
+        if found := keys & texts.keys():
+            gone.add(row.id)
+            met |= found
+    missing = [*(text for given, text in ids.items() if given not in gone), *(texts[key] for key in texts.keys() - met)]
+    if missing:
+        raise CollectionError(f"{min(missing)}: no such photo in {snapshot.folder}; nothing was removed")
+    return gone
+
+
+def _and_folders(path: bytes) -> Iterator[bytes]:
+    """A path and all folders that it lies in."""
+    while True:
+        yield path
+        above = os.path.dirname(path)
+        if above == path:
+            return
+        path = above

@@ -16,6 +16,8 @@ class Report:
     updated: int = 0
     unchanged: int = 0
     ignored: int = 0
+    moved: int = 0
+    removed: int = 0
     rejected: list[PhotoRejected] = field(default_factory=list)
     fingerprint: str = ""
 
@@ -27,6 +29,8 @@ class Report:
             "updated": self.updated,
             "unchanged": self.unchanged,
             "ignored": self.ignored,
+            "moved": self.moved,
+            "removed": self.removed,
             "rejected": rejected,
             "fingerprint": self.fingerprint,
         }

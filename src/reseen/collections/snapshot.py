@@ -91,7 +91,23 @@ class Snapshot:
 
     def derived(self, kind: str, **settings: str | int) -> Derived:
         """Data of a kind that is made from this version's photos, with settings."""
-        return Derived(self.files, kind, {**derived_key(self.manifest, self.table), **settings})
+        return Derived(self.files, kind, {**self._key, **settings})
+
+    @property
+    def _key(self) -> dict[str, str | int]:
+        """What every derived array is bound to: exactly these rows, of this descriptor."""
+        return {"table": self.table.digest, "fingerprint": self.manifest.fingerprint, "count": self.manifest.count}
+
+    def take_vectors_of(self, before: Snapshot, ids: Ids | None = None, vectors: Vectors | None = None) -> None:
+        """Use the derived vectors of the version before, to which rows were added at the end; for the one writer.
+
+        Args:
+            before: it had the same rows in the same order; where it has no derived vectors, nothing is done.
+            ids, vectors: ``(n,)`` and ``(n, dim)`` of the rows that were added.
+        """
+        if ids is None or vectors is None:
+            ids, vectors = np.empty(0, np.int64), np.empty((0, self.manifest.dim), np.float32)
+        before.derived("vectors").extended(self._key, ids=ids, vectors=vectors)
 
     def _mapped(self, derived: Derived) -> tuple[Ids, Vectors] | None:
         ids, vectors = derived.array("ids"), derived.array("vectors")
@@ -165,11 +181,6 @@ class Snapshot:
 def gone(folder: Path, version: int) -> CollectionError:
     """The error for a version that compact removed."""
     return CollectionError(f"{folder}: version {version} is no longer kept; open the collection again")
-
-
-def derived_key(manifest: Manifest, table: Table) -> dict[str, str | int]:
-    """What every derived array is bound to: exactly these rows, of this descriptor."""
-    return {"table": table.digest, "fingerprint": manifest.fingerprint, "count": manifest.count}
 
 
 def open_snapshot(folder: Path, version: int | None = None) -> tuple[Snapshot, Sequence[str]]:

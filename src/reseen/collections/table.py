@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, dataclass, field, fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -239,7 +240,10 @@ class Table:
         gone = sorted(set(self._numbers().values()) - kept - {self.version})
         with explained(f"cleaning {self.folder}"):
             data = lance.dataset(str(self._path))
-            data.cleanup_old_versions(versions=gone, delete_unverified=unverified)
+            if gone:
+                data.cleanup_old_versions(versions=gone, delete_unverified=unverified)
+            elif unverified:
+                data.cleanup_old_versions(older_than=timedelta(days=36_500), delete_unverified=True)
 
     def sync(self, known: set[Path]) -> None:
         """Make this version's files durable."""

@@ -18,6 +18,7 @@ from reseen.collections.creating import STRAYS
 from reseen.collections.derived import drop_unused
 from reseen.collections.descriptors import save_descriptor
 from reseen.collections.files import DAMAGED, Disk, sha256, sync_folder
+from reseen.collections.labels import PathLike, join, require_text
 from reseen.collections.local import extraction
 from reseen.collections.locking import WriterLock
 from reseen.collections.manifest import Manifest, manifest_name, manifest_versions, read_manifest, write_manifest
@@ -31,7 +32,9 @@ from reseen.search.local import create_extractor
 from reseen.types import Ids, Progress, Vectors
 
 BATCH = 128
-"""Photos that are acknowledged together."""
+"""Photos that are acknowledged together, at most."""
+INTERVAL_S = 5.0
+"""Seconds after which the photos that are ready are acknowledged, however few they are."""
 FILES = 64
 """Files of the table after which it is compacted."""
 
@@ -100,22 +103,25 @@ class Writer:
         self,
         encoder: Encoder,
         found: Sequence[Found],
-        labels: Mapping[str, str],
+        labels: Mapping[PathLike, str] | Mapping[str, str],
         label_from_folder: bool,
         progress: Progress | None,
     ) -> Report:
         """Index files; those that did not change are not read again."""
+        for text in labels.values():
+            require_text(text, "labels")
         report = Report(fingerprint=encoder.fingerprint, ignored=sum(item.ignored for item in found))
         photos = [item for item in found if not item.ignored]
         held = {row.path: row for row in self.snapshot.rows.values() if row.path}
         taken = set(self.snapshot.rows)
-        relabelled: dict[int, str] = {}
+        relabelled: dict[int, str | None] = {}
+        named = join(labels, [item.path for item in photos]).labels
 
         def changed() -> Iterator[_Waiting]:
             for item in photos:
                 known = held.get(item.path)
-                folder = os.fsdecode(os.path.basename(os.path.dirname(item.path)))
-                given = labels.get(item.name, folder if label_from_folder else None)
+                folder = display(item.folder) if label_from_folder and item.folder else None
+                given = named.get(item.path, folder)
                 try:
                     status = os.stat(item.path)
                     same = known is not None and (known.bytes, known.mtime_ns) == (status.st_size, status.st_mtime_ns)
@@ -127,11 +133,11 @@ class Writer:
                 digest = known.sha256 if known is not None and same else sha256(data)
                 if known is not None and digest == known.sha256:
                     report.unchanged += 1
-                    if given is not None and given != known.label:
-                        relabelled[known.id] = given
+                    if given is not None and (given or None) != known.label:
+                        relabelled[known.id] = given or None
                     continue
                 photo = known.id if known else _new_id(item.source, item.relative, taken)
-                label = given if given is not None or known is None else known.label
+                label = (given or None) if given is not None or known is None else known.label
                 row = Row(
                     id=photo,
                     path=item.path,
@@ -157,7 +163,10 @@ class Writer:
         held = {row.name: row for row in self.snapshot.rows.values() if not row.path}
         taken = set(self.snapshot.rows)
         waiting: list[_Waiting] = []
+        for text in labels.values():
+            require_text(text, "labels")
         for name, photo in photos:
+            require_text(name, "an upload's name")
             digest = sha256(_bytes_of(photo))
             known = held.get(name)
             if known is not None and known.sha256 == digest:
@@ -186,6 +195,7 @@ class Writer:
         extractor = create_extractor(local) if local != "none" else None
         tasks = {"local": extraction(extractor)} if extractor is not None else None
         ready: list[_Ready] = []
+        acknowledged = time.monotonic()
         for encoded in encoder.stream(photos(), tasks=tasks, at_least=extractor.side if extractor is not None else 0):
             item = queue.pop(0)
             if encoded.vector is None:
@@ -195,16 +205,16 @@ class Writer:
                 width, height = encoded.size
                 row = replace(item.row, width=width, height=height, check=checksum(item.row.id, encoded.vector))
                 ready.append(_Ready(row, encoded.vector, encoded.tasks.get("local"), item.known))
-            if len(ready) >= BATCH:
+            if len(ready) >= BATCH or time.monotonic() - acknowledged >= INTERVAL_S:
                 self._acknowledge(ready, report)
-                ready = []
+                ready, acknowledged = [], time.monotonic()
             if progress is not None:
                 progress(report.unchanged + len(report.rejected) + report.added + report.updated + len(ready), total)
         self._acknowledge(ready, report)
         if progress is not None:
             progress(total, total)
         if self.snapshot.table.fragments > FILES:
-            self._commit(self.snapshot.table.compacted())
+            self._compact()
 
     def _acknowledge(self, ready: Sequence[_Ready], report: Report) -> None:
         if not ready:
@@ -216,9 +226,35 @@ class Writer:
             [photo.row for photo in ready], vectors, [photo.features for photo in ready], self.snapshot.manifest.dim
         )
         known = [photo.row.id for photo in ready if photo.known]
-        self._commit(self.snapshot.table.changed(known, contents))
+        before = self.snapshot
+        self._commit(before.table.changed(known, contents))
+        if not known:
+            self.snapshot.take_vectors_of(before, np.array([photo.row.id for photo in ready], np.int64), vectors)
         report.updated += len(known)
         report.added += len(ready) - len(known)
+
+    def move(self, moved: Sequence[tuple[Row, Found]]) -> None:
+        """Give photos another path; everything else of them stays, so that they are not encoded again."""
+        if not moved:
+            return
+        fresh = {}
+        for row, item in moved:
+            status = os.stat(item.path)
+            fresh[row.id] = replace(
+                row,
+                path=item.path,
+                source=item.source,
+                relative=item.relative,
+                name=item.name,
+                mtime_ns=status.st_mtime_ns,
+            )
+        contents = self.snapshot.table.full([*fresh])
+        for name in ("path", "source", "relative", "name", "mtime_ns"):
+            column = contents.schema.get_field_index(name)
+            kind = contents.schema.field(column)
+            values = pa.array([getattr(fresh[photo], name) for photo in contents["id"].to_pylist()], kind.type)
+            contents = contents.set_column(column, kind, values)
+        self._commit(self.snapshot.table.changed([*fresh], contents))
 
     def remove(self, ids: Iterable[int]) -> None:
         """Remove photos, with their vectors and features."""
@@ -231,6 +267,8 @@ class Writer:
         unknown = [photo for photo in labels if photo not in self.snapshot.rows]
         if unknown:
             raise CollectionError(f"{unknown[0]}: no such photo in {self._folder}; no label was changed")
+        for text in labels.values():
+            require_text(text or "", "labels")
         self._relabel(labels)
 
     def _relabel(self, labels: Mapping[int, str | None]) -> None:
@@ -274,7 +312,7 @@ class Writer:
     def compact(self, grace_s: float) -> None:
         """Merge small files and remove versions that were superseded more than ``grace_s`` ago."""
         if self.snapshot.table.fragments > 1:
-            self._commit(self.snapshot.table.compacted())
+            self._compact()
         kept = [self.snapshot.manifest]
         limit = time.time() - grace_s
         for version, superseded in self._superseded():
@@ -294,6 +332,12 @@ class Writer:
         self.snapshot.table.clean(versions, unverified=grace_s <= 0 and nothing_aside)
         drop_unused(self._files, {manifest.table_manifest for manifest in kept})
         self._synced.clear()
+
+    def _compact(self) -> None:
+        """The same photos in fewer files."""
+        before = self.snapshot
+        self._commit(before.table.compacted())
+        self.snapshot.take_vectors_of(before)
 
     def _superseded(self) -> Iterator[tuple[int, float]]:
         """Older versions, and when the one after each was acknowledged, in seconds since 1970."""

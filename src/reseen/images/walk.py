@@ -21,12 +21,14 @@ class Found:
         path: absolute, as bytes: names need not be UTF-8.
         source: the folder that was walked (absolute bytes), or the file's own folder.
         relative: path from ``source``.
+        folder: name of the folder that holds it; empty for the walked folder itself.
         ignored: True for a file of a walked folder that has no image suffix.
     """
 
     path: bytes
     source: bytes
     relative: bytes
+    folder: bytes = b""
     ignored: bool = False
 
     @property
@@ -52,7 +54,8 @@ def walk(paths: Iterable[AnyPath]) -> Iterator[Found]:
                 raise ReseenError(f"{display(given)}: the folder cannot be read")
             found: Iterable[Found] = _files(path)
         else:
-            found = [Found(path, os.path.dirname(path), os.path.basename(path))]
+            folder, name = os.path.split(path)
+            found = [Found(path, folder, name, os.path.basename(folder))]
         for item in found:
             if item.path not in seen:
                 seen.add(item.path)
@@ -69,7 +72,8 @@ def _files(source: bytes) -> Iterator[Found]:
         relative = os.path.relpath(path, source)
         if not os.path.isdir(path):
             suffix = os.path.splitext(path)[1].lower()
-            yield Found(path, source, relative, ignored=suffix not in SUFFIXES)
+            folder = os.path.basename(os.path.dirname(relative))
+            yield Found(path, source, relative, folder, ignored=suffix not in SUFFIXES)
             continue
         if path != source and os.path.islink(path) and os.path.join(os.path.realpath(path), b"").startswith(within):
             continue
