@@ -56,7 +56,7 @@ def test_networks_are_imported_where_they_are_needed_only():
 def test_search_collections_and_metrics_need_no_torch(tmp_path, make, paint):
     from reseen.collections import Collection
 
-    paint(tmp_path / "photos", 5, size=(240, 160))
+    paint(tmp_path / "photos" / "cup", 5, size=(240, 160))
     collection = Collection.create(tmp_path / "c", make(), local="sift")
     collection.add(tmp_path / "photos", label_from_folder=True)
     run(
