@@ -14,6 +14,15 @@ def test_two_bins_by_hand():
     assert kl_weights(matching, other, bins=2).tolist() == pytest.approx([(p * np.log(p / q)).sum()])
 
 
+def test_the_divergence_is_from_matching_to_other_pairs():
+    """KL is not symmetric: the matching pairs' density weighs the logarithms."""
+    matching = np.array([[0.2]] * 3 + [[1.5]])
+    other = np.array([[0.1], [1.7]])
+    p, q = np.array([4, 2]) / 6, np.array([2, 2]) / 4
+    assert kl_weights(matching, other, bins=2).tolist() == pytest.approx([(p * np.log(p / q)).sum()])
+    assert (p * np.log(p / q)).sum() != pytest.approx((q * np.log(q / p)).sum(), rel=0.02)
+
+
 def test_regions_that_separate_better_weigh_more_and_equal_ones_nothing():
     random = np.random.default_rng(0)
     matching = random.normal([0.6, 0.9, 1.2], 0.1, (500, 3))

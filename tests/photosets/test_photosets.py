@@ -132,6 +132,29 @@ def test_retrieval_sfm(tmp_path):
         retrieval_sfm(table, tmp_path, "sfm")
 
 
+def test_the_lists_validation_and_whitening_parts(tmp_path):
+    import pickle
+
+    cids = [f"000{i}aabbccddee{i:02d}" for i in range(6)]
+    for cid in cids:
+        touch(tmp_path / "ims", f"{cid[-2:]}/{cid[-4:-2]}/{cid[-6:-4]}/{cid}")
+    train = {"cids": cids[:2], "cluster": [0, 0], "qidxs": [0], "pidxs": [1]}
+    val = {"cids": cids[2:], "cluster": [7, 7, 7, 9], "qidxs": [0, 0], "pidxs": [2, 1]}
+    (tmp_path / "sfm.pkl").write_bytes(pickle.dumps({"train": train, "val": val}))
+    data = read_photo_set(parse(f"sfm-val:{tmp_path / 'sfm.pkl'}"))
+    assert [p.name for p in data.photos] == cids[2:] and data.name == "sfm:sfm, val"
+    assert data.pairs.tolist() == [[0, 2], [0, 1]] and data.clusters.tolist() == [7, 7, 7, 9]
+    assert not data.unpaired.any()
+    whiten = {"cids": cids, "qidxs": np.array([0, 1, 4]), "pidxs": np.array([1, 3, 5])}
+    (tmp_path / "sfm-whiten.pkl").write_bytes(pickle.dumps(whiten))
+    data = read_photo_set(parse(f"sfm:{tmp_path / 'sfm-whiten.pkl'}"))
+    assert data.pairs.tolist() == [[0, 1], [1, 3], [4, 5]]
+    assert len(set(data.clusters[[0, 1, 3]])) == 1 and len(set(data.clusters[[0, 2, 4]])) == 3
+    (tmp_path / "sfm-whiten.pkl").write_bytes(pickle.dumps({**whiten, "pidxs": np.array([1, 3, 6])}))
+    with pytest.raises(PhotoSetError, match="damaged"):
+        read_photo_set(parse(f"sfm:{tmp_path / 'sfm-whiten.pkl'}"))
+
+
 def test_joined_sets_keep_their_pairs_and_stay_apart(tmp_path):
     touch(tmp_path, "c/a/1.jpg", "c/a/2.jpg", "r/3.jpg", "r/4.jpg", "p/5.jpg", "p/6.jpg", "p/7.jpg")
     (tmp_path / "p" / "t.csv").write_text("query,positive,negative\n5.jpg,6.jpg,7.jpg\n")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 import os
@@ -16,10 +17,12 @@ import torch
 
 from reseen.errors import TrainingError
 from reseen.photosets import class_folders, join, references
+from reseen.photosets.lists import tuples_file
 from reseen.training import Trainer, TrainingSettings
 from reseen.training.loop import Progress
 from reseen.training.network import Network
 from reseen.training.settings import Negatives
+from reseen.training.views import View
 
 
 def weights(descriptor) -> torch.Tensor:
@@ -301,6 +304,102 @@ def test_a_loss_without_negatives_is_refused_before_anything_is_made(tiny_for, c
         with pytest.raises(RecipeError, match="learns from negatives"):
             Trainer(start, class_folders(classes), tmp_path / "run", settings=settings)
     assert not (tmp_path / "run").exists()
+
+
+def test_negatives_are_mined_again_with_the_network_as_it_is(tiny_for, classes, tmp_path, monkeypatch):
+    """Three times an epoch of 24 pairs; each time with the vectors of the weights that the network has then."""
+    from reseen.training import loop, tuples
+
+    seen = []
+    real = tuples.mine
+
+    def watched(data, settings, rows, epoch, encode, rejected):
+        vectors = encode([View(0), View(5)])
+        with torch.no_grad():
+            pixels = torch.from_numpy(trainer.reader.read(View(5))[None])
+            now = trainer.network(pixels).numpy()[0]
+        got = {}
+
+        def recorded(views):
+            got["views"], got["rows"] = views, encode(views)
+            return got["rows"]
+
+        found = real(data, settings, rows, epoch, recorded, rejected)
+        mined = got["rows"][got["views"].index(View(5))]
+        seen.append((epoch, len(rows), vectors[1], now, mined))
+        return found
+
+    monkeypatch.setattr(loop, "mine", watched)
+    options = {"pairs": {"rule": "random", "per_cluster": 3}, "negatives": {"rule": "n1", "count": 2, "every": 8}}
+    trainer = Trainer(tiny_for(epochs=2, validation=0, **options), class_folders(classes), tmp_path / "run")
+    trainer.run()
+    assert [(epoch, size) for epoch, size, *_ in seen] == [(0, 8)] * 3 + [(1, 8)] * 3
+    for _, _, vector, now, mined in seen:
+        np.testing.assert_allclose(vector, now, atol=1e-5)
+        np.testing.assert_allclose(mined, now, atol=1e-5)
+    for (*_, before, _), (*_, after, _) in itertools.pairwise(seen):
+        assert np.abs(before - after).max() > 1e-6
+
+
+@pytest.mark.parametrize("loss", [{"kind": "contrastive", "margin": 1.9}, {"kind": "triplet", "margin": 1.9}])
+def test_the_reduction_scales_the_step(tiny_for, classes, tmp_path, loss):
+    """One update of plain SGD on 4 tuples with 2 negatives each."""
+    steps = {}
+    for reduction in ("sum", "mean", "pairs"):
+        start = tiny_for(
+            epochs=1, batch=4, tuples_per_epoch=4, validation=0, weight_decay=0.0, lr=1e-3, loss=loss,
+            reduction=reduction, optimizer={"kind": "sgd"}, negatives={"rule": "n1", "count": 2},
+        )  # fmt: skip
+        got = Trainer(start, class_folders(classes), tmp_path / reduction).run()
+        steps[reduction] = weights(got) - weights(start)
+    assert steps["sum"].abs().max() > 1e-5
+    torch.testing.assert_close(steps["mean"] * 4, steps["sum"], rtol=2e-2, atol=2e-6)
+    torch.testing.assert_close(steps["pairs"] * 12, steps["sum"], rtol=5e-2, atol=5e-6)
+
+
+def test_the_losses_settings_reach_the_loss(tiny_for, classes, tmp_path):
+    for number, table in enumerate(
+        ({"kind": "contrastive", "margin": 1.3}, {"kind": "triplet", "margin": 0.3, "form": "dot"})
+    ):
+        trainer = Trainer(tiny_for(epochs=1, validation=0, loss=table), class_folders(classes), tmp_path / str(number))
+        trainer.run()
+        assert {key: getattr(trainer.network.loss, key) for key in table if key != "kind"} == {
+            key: value for key, value in table.items() if key != "kind"
+        }
+
+
+def test_what_a_head_must_keep_to_is_kept_after_every_update(tiny_for, classes, tmp_path, monkeypatch):
+    """REMAP's weights of regions stay non-negative, however large the steps."""
+    from reseen.heads.remap import REMAP
+
+    lowest = []
+    update = Trainer._update
+
+    def watched(self, batch, updates):
+        update(self, batch, updates)
+        lowest.append(float(self.network.head.alpha.min()))
+
+    monkeypatch.setattr(Trainer, "_update", watched)
+    options = {"views": {"exact": [64, 48]}, "lr": 0.2, "lr_head": 200.0, "weight_decay": 0.0, "batch": 8}
+    start = tiny_for(head={"kind": "remap", "weighting": "ones"}, epochs=1, validation=0, **options)
+    got = Trainer(start, class_folders(classes), tmp_path / "run").run()
+    assert min(lowest) == 0 and float(got.head.alpha.min()) == 0
+    assert float(got.head.alpha.max()) > 0 and isinstance(got.head, REMAP)
+
+
+def test_the_recipes_validation_is_followed(tiny_for, classes, tmp_path):
+    """Where pairs are given a whole cluster is no match, and positives are ranked among mined negatives when asked."""
+    lines = [
+        "query,positive",
+        *(f"c{c}/0.png,c{c}/1.png" for c in range(8)),
+        *(f"c{c}/2.png,c{c}/1.png" for c in range(8)),
+    ]
+    (classes / "pairs.csv").write_text("\n".join(lines))
+    data = tuples_file(classes / "pairs.csv")
+    trainer = Trainer(tiny_for(validation_negatives=2), data, tmp_path / "run")
+    assert [len(rows) for rows in trainer.validation.positives] == [1] * 4
+    assert trainer.validation.negatives == 2
+    assert Trainer(tiny_for(), data, tmp_path / "other").validation.negatives == 0
 
 
 def test_settings_are_checked():

@@ -134,6 +134,40 @@ def test_mined_negatives_are_photo_numbers_of_other_clusters(classes):
         mine(data, settings(negatives=Negatives("given")), rows, 0, encode, {})
 
 
+@pytest.mark.parametrize(("rule", "expected"), [("n1", [4, 5, 8]), ("hardest", [4, 5, 8]), ("n2", [4, 8, 12])])
+def test_negatives_are_the_nearest_by_the_vectors_of_the_network(classes, rule, expected):
+    """Photos of cluster c stand at 20 c degrees and a little on: those nearest to photo 0 are known."""
+    data = class_folders(classes)
+    angle = np.radians(20.0 * data.clusters + 7.0 * (np.arange(32) % 4) + 3.0 * (np.arange(32) == 0))
+    angle[6:8] += 2
+    vectors = np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
+    data = replace(data, pairs=np.array([[0, 1]]), negatives=np.zeros((1, 0), np.int64), unpaired=np.zeros(32, bool))
+    asked = settings(negatives=Negatives(rule, 3))
+    got, alike = mine(data, asked, np.array([0]), 0, lambda views: vectors[[v.photo for v in views]], {})
+    order = np.argsort(-(vectors @ vectors[0]), kind="stable")
+    if rule == "n2":
+        assert got.tolist() == [expected]
+    else:
+        assert got.tolist() == [[i for i in order.tolist() if data.clusters[i] != 0][:3]]
+    assert alike == pytest.approx(likeness(vectors))
+
+
+def test_the_margin_and_the_warm_epochs_reach_the_miner(classes):
+    data = class_folders(classes)
+    angle = np.radians(np.where(data.clusters == 0, 10.0 * (np.arange(32) % 4), 20 + 4.0 * np.arange(32)))
+    angle[4] = 0.02
+    vectors = np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
+    data = replace(data, pairs=np.array([[0, 1]]), negatives=np.zeros((1, 0), np.int64), unpaired=np.zeros(32, bool))
+
+    def found(epoch, **options):
+        asked = settings(negatives=Negatives("hardest", 1, **options))
+        return mine(data, asked, np.array([0]), epoch, lambda views: vectors[[v.photo for v in views]], {})[0].tolist()
+
+    assert found(0) == [[4]]  # nearer than the positive
+    assert found(0, warm=2) == found(1, warm=2) == [[5]]  # semi-hard: farther than the positive
+    assert found(2, warm=2) == [[4]]
+
+
 def test_a_pool_is_drawn_anew(classes):
     data = choose_pairs(class_folders(classes), settings(), reader(class_folders(classes)), encode)
     s = settings(negatives=Negatives("n1", 12, pool=12))

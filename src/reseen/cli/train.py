@@ -33,7 +33,11 @@ def train(
     to: Annotated[Path, typer.Option("--to", help="The run's folder; a stopped run there goes on.")],
     validate: Annotated[
         str | None,
-        typer.Option("--validate", help="Benchmark to choose the best epoch by; never score on it."),
+        typer.Option(
+            "--validate",
+            help="Photo set (KIND:PATH; sfm-val:FILE.pkl for a list's own) or benchmark to choose the best epoch by; "
+            "never score on it.",
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -57,11 +61,11 @@ def train(
     from reseen.descriptor import load
     from reseen.evaluation.benchmarks import load_benchmarks
     from reseen.evaluation.learning_sets import read_learning_set
-    from reseen.photosets import join
+    from reseen.photosets import join, parse, read_photo_set
     from reseen.training import Trainer, TrainingSettings
     from reseen.training.distributed import local_device
     from reseen.training.distributed import workers as torchrun
-    from reseen.training.validation import from_benchmark
+    from reseen.training.validation import from_benchmark, held_out_validation
 
     descriptor = load(recipe, weights=weights)
     settings = TrainingSettings.from_table(options.changed(descriptor.recipe.training, set_ or []))
@@ -70,6 +74,13 @@ def train(
         console.note(f"skipped: {line}")
     if len(training_set.skipped) > 5:
         console.note(f"skipped: {len(training_set.skipped) - 5} more, see card.md")
+    validation = None
+    if validate:
+        held_out = read_photo_set(parse(validate))
+        if held_out is not None:
+            validation = held_out_validation(held_out, settings)
+        else:
+            validation = from_benchmark(load_benchmarks(validate)[0])
     chosen = local_device(device)
     started = time.monotonic()
     with torchrun(chosen) as group:
@@ -79,7 +90,7 @@ def train(
             training_set,
             to,
             settings=settings,
-            validation=from_benchmark(load_benchmarks(validate)[0]) if validate else None,
+            validation=validation,
             device=torch.device(chosen),
             workers=workers,
             group=group,

@@ -130,16 +130,23 @@ def google_landmarks(path: AnyPath, root: AnyPath | None = None) -> PhotoSet:
 def retrieval_sfm(data: dict[str, Any], root: AnyPath, name: str, part: str = "train") -> PhotoSet:
     """retrieval-SfM-30k/120k as distributed: ``cids``, ``cluster``, ``qidxs``, ``pidxs`` of ``part``.
 
-    Photo ``cid`` lies in ``ROOT/<last 2>/<2 before>/<2 before those>/cid``; photos that are not on this machine
-    are left out with the pairs they belong to.
+    ``val`` holds clusters of its own for validation. The lists that whitening is learned from (``...-whiten.pkl``) have
+    neither parts nor clusters: photos that are linked by matching pairs form one. Photo ``cid`` lies in
+    ``ROOT/<last 2>/<2 before>/<2 before those>/cid``; photos that are not on this machine are left out with the pairs
+    they belong to.
     """
     try:
-        table = data[part]
-        cids, clusters = list(table["cids"]), np.asarray(table["cluster"], np.int64)
+        table = data if "cids" in data else data[part]
+        cids = list(table["cids"])
         pairs = np.stack([np.asarray(table["qidxs"]), np.asarray(table["pidxs"])], 1).astype(np.int64)
+        inside = not len(pairs) or 0 <= pairs.min() <= pairs.max() < len(cids)
+        if "cluster" in table or table is not data:
+            clusters = np.asarray(table["cluster"], np.int64)
+        else:
+            clusters = components(len(cids), pairs) if inside else np.zeros(0, np.int64)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise PhotoSetError(f"{name}: not a retrieval-SfM list: {error!r} in part {part!r}") from None
-    if len(clusters) != len(cids) or (len(pairs) and not 0 <= pairs.min() <= pairs.max() < len(cids)):
+    if clusters.shape != (len(cids),) or not inside:
         raise PhotoSetError(f"{name}: damaged: its tables differ in length")
     home = Path(root)
     names = [str(c) for c in cids]
@@ -151,17 +158,18 @@ def retrieval_sfm(data: dict[str, Any], root: AnyPath, name: str, part: str = "t
         raise PhotoSetError(f"{name}: none of its {len(photos)} photos is below {home}")
     missing = int((~there).sum())
     skipped = (f"{name}: {missing} photos are not below {home}",) if missing else ()
-    return PhotoSet(f"sfm:{name}", photos, clusters, pairs=pairs, skipped=skipped).keep(there)
+    shown = f"sfm:{name}" if part == "train" else f"sfm:{name}, {part}"
+    return PhotoSet(shown, photos, clusters, pairs=pairs, skipped=skipped).keep(there)
 
 
-def retrieval_sfm_file(path: AnyPath) -> PhotoSet:
+def retrieval_sfm_file(path: AnyPath, part: str = "train") -> PhotoSet:
     """:func:`retrieval_sfm` of a list's own ``.pkl``, whose photos are in ``ims`` beside it; no code in it is run."""
     path = Path(path)
     try:
         data = read_pickle(path)
     except OSError as error:
         raise PhotoSetError(f"{path}: cannot be read ({error.strerror or error})") from None
-    return retrieval_sfm(data, path.parent / "ims", path.stem)
+    return retrieval_sfm(data, path.parent / "ims", path.stem, part)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

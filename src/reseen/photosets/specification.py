@@ -23,6 +23,7 @@ KINDS: dict[str, Callable[[Path], PhotoSet]] = {
     "labels": labels_file,
     "landmarks": google_landmarks,
     "sfm": retrieval_sfm_file,
+    "sfm-val": partial(retrieval_sfm_file, part="val"),
     "colmap": reconstructions,
 }
 """Readers of folders and lists by the name before the colon."""

@@ -31,7 +31,7 @@ from reseen.training.record import Progress, run_card, write_log
 from reseen.training.result import averaged, learn_projection, with_weights
 from reseen.training.settings import TrainingSettings, differences
 from reseen.training.tuples import choose_pairs, epoch_order, likeness, mine
-from reseen.training.validation import Validation, from_set
+from reseen.training.validation import Validation, held_out_validation
 from reseen.training.views import View, ViewReader
 
 ALIKE = 0.995
@@ -85,7 +85,7 @@ class Trainer:
         self.threads, decode = share_threads(workers)
         if validation is None and self.settings.validation:
             data, held_out = data.split(self.settings.validation, self.settings.seed)
-            validation = from_set(held_out, seed=self.settings.seed)
+            validation = held_out_validation(held_out, self.settings)
         self.data, self.validation = data, validation
         self._decode = decode
         self.reader = self._view_reader(data)
@@ -231,7 +231,8 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         sums = torch.zeros(4, dtype=torch.float64)
         if batch.tuples is not None:
-            scale = 1.0 if settings.reduction == "sum" else 1.0 / batch.size
+            pairs = 1 + settings.negatives.count
+            scale = 1 / {"sum": 1, "mean": batch.size, "pairs": batch.size * pairs}[settings.reduction]
             value = self.gradient(batch.photos, batch.tuples, scale)
             whole = self.network.loss.separable or self.group.first
             sums += torch.tensor([*value, len(batch.tuples) if whole else 0], dtype=torch.float64)

@@ -114,7 +114,8 @@ class TrainingSettings:
 
     Attributes:
         loss: ``kind`` and the loss's own settings.
-        reduction: ``sum`` over the terms of a batch, or ``mean`` over its tuples.
+        reduction: ``sum`` over the terms of a batch, ``mean`` over its tuples, or over its ``pairs``: of each tuple the
+            matching one and one for each negative.
         optimizer: ``kind`` (``sgd``, ``adam``, ``adamw``) and its own settings.
         lr: learning rate. lr_head: its factor for the head's parameters.
         weight_decay: decay; none for the head's vectors and scalars (p, biases), nor for ``Head.undecayed`` (alpha, log
@@ -132,6 +133,8 @@ class TrainingSettings:
         checkpointing: recompute the backbone's steps in the backward pass, to save memory.
         clip: largest norm of the gradient; 0 for none.
         validation: share of the clusters held out when no validation set is given; 0 for none.
+        validation_negatives: photos of other clusters, mined with the network, that a validation query's positives are
+            ranked with; 0 for all photos.
         patience: epochs without a better validation after which training stops; 0 for never.
         average: share of the starting weights in the result (0.5: halfway between start and best).
         fit_photos: photos that codebooks, and the whitening a linear layer starts as, are learned from before training;
@@ -162,6 +165,7 @@ class TrainingSettings:
     checkpointing: bool = False
     clip: float = 0.0
     validation: float = 0.1
+    validation_negatives: int = 0
     patience: int = 0
     average: float = 0.0
     fit_photos: int = 0
@@ -191,7 +195,7 @@ class TrainingSettings:
     def check(self) -> None:
         """RecipeError when a setting is impossible."""
         choices = {
-            "reduction": (self.reduction, ("sum", "mean")),
+            "reduction": (self.reduction, ("sum", "mean", "pairs")),
             "precision": (self.precision, ("float32", "bfloat16")),
             "optimizer.kind": (self.optimizer.get("kind"), ("sgd", "adam", "adamw")),
             "schedule.kind": (self.schedule.kind, ("constant", "step", "exponential", "cosine")),

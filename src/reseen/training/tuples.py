@@ -26,7 +26,7 @@ from reseen.training.mining.selection import (
     random_pairs,
     verified,
 )
-from reseen.training.settings import TrainingSettings
+from reseen.training.settings import Pairs, TrainingSettings
 from reseen.training.views import View, ViewReader
 from reseen.types import Vectors
 
@@ -54,28 +54,7 @@ def choose_pairs(data: PhotoSet, settings: TrainingSettings, reader: ViewReader,
         own = np.concatenate([data.virtual_pairs, draw_pairs(free, data, settings, reader, encode)])
         negatives = np.zeros((len(own), 0), np.int64)
     else:
-        queries = choose_queries(free, share=rule.share, most=rule.most, seed=seed)
-        geometry = data.geometry
-        if geometry is not None:
-            pools = positives.nearest_cameras(queries, geometry.centres, data.clusters, rule.pool)
-        else:
-            numbers = np.arange(len(free))
-            pools = [np.flatnonzero((free == free[q]) & (numbers != q)) for q in queries]
-        vectors = None
-        if rule.rule == "m1":
-            vectors = encode([View(i) for i in range(len(data.photos))])
-        chosen = positives.choose_positives(
-            rule.rule,  # type: ignore[arg-type]
-            queries,
-            pools,
-            vectors=vectors,
-            visible=geometry.visible if geometry else None,
-            scales=geometry.scales if geometry else None,
-            overlap=rule.overlap,
-            scale_change=rule.scale_change,
-            seed=seed,
-        )
-        pairs = np.stack([queries, chosen], 1)[chosen >= 0]
+        pairs = query_pairs(data, rule, seed, encode)
         own = np.concatenate([data.virtual_pairs, pairs])
         negatives = np.zeros((len(own), 0), np.int64)
     if not len(own):
@@ -87,6 +66,37 @@ def choose_pairs(data: PhotoSet, settings: TrainingSettings, reader: ViewReader,
     if candidates is None and rule.candidates:
         candidates = choose_candidates(data.clusters, np.unique(own), extra=rule.candidates, seed=seed)
     return replace(data, pairs=own, negatives=negatives, candidates=candidates)
+
+
+def query_pairs(data: PhotoSet, rule: Pairs, seed: int, encode: Encode | None = None) -> NDArray[np.int64]:
+    """Queries of each cluster and one positive of each by ``m1``, ``m2`` or ``m3``, ``(m, 2)``.
+
+    siaMAC, Sections 4.2 and 5.1. ``encode`` gives the vectors that ``m1`` needs.
+    """
+    free = np.where(data.virtual, -1 - np.arange(len(data.photos)), data.clusters)
+    queries = choose_queries(free, share=rule.share, most=rule.most, seed=seed)
+    geometry = data.geometry
+    if geometry is not None:
+        pools = positives.nearest_cameras(queries, geometry.centres, data.clusters, rule.pool)
+    else:
+        numbers = np.arange(len(free))
+        pools = [np.flatnonzero((free == free[q]) & (numbers != q)) for q in queries]
+    vectors = None
+    if rule.rule == "m1" and encode is not None:
+        vectors = encode([View(i) for i in range(len(data.photos))])
+    chosen = positives.choose_positives(
+        rule.rule,  # type: ignore[arg-type]
+        queries,
+        pools,
+        vectors=vectors,
+        visible=geometry.visible if geometry else None,
+        scales=geometry.scales if geometry else None,
+        overlap=rule.overlap,
+        scale_change=rule.scale_change,
+        seed=seed,
+    )
+    found: NDArray[np.int64] = np.stack([queries, chosen], 1)[chosen >= 0]
+    return found
 
 
 def draw_pairs(
