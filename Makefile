@@ -1,5 +1,6 @@
 # make demo   paint a small museum, photograph it, index it, search it
 # make test   lint, types, tests
+# make long   the whole harnesses of faults and damage (an hour), kept in docs/long.md
 PYTHON ?= python3.11
 VENV ?= .venv
 # strangers on a CPU: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -12,7 +13,7 @@ export PIP_EXTRA_INDEX_URL := $(TORCH_INDEX)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs clean
+.PHONY: help demo test long lint docs clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(MAKEFILE_LIST)
@@ -36,6 +37,9 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto  # a process per core: more threads would wait for one another
+
+long: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m research.long
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests tools research benchmarks examples

@@ -226,3 +226,21 @@ def test_ctrl_c_leaves_a_consistent_collection(tmp_path, tiny, paint):
     done = subprocess.run([*arguments, "--json"], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["unchanged"] >= 128
     assert len(Collection.open(tmp_path / "m")) == 301
+
+
+def test_index_sync(museum, tmp_path, call):
+    photos = sorted((tmp_path / "photos").rglob("*.png"))
+    photos[0].unlink()
+    photos[1].rename(photos[1].with_name("moved.png"))
+    command = ["index", tmp_path / "photos", "--to", museum, "--json"]
+    assert call(*command, "--dry-run")[0] == 2
+    code, out, _ = call(*command, "--sync", "--dry-run")
+    planned = json.loads(out)
+    assert code == 0 and (planned["moved"], planned["removed"], planned["added"]) == (1, 1, 0)
+    assert json.loads(call(*command, "--sync")[1]) == planned
+    for photo in (tmp_path / "photos").rglob("*.png"):
+        photo.unlink()
+    code, _, err = call(*command, "--sync")
+    assert code == 1 and "--force" in err
+    assert call(*command, "--sync", "--force")[0] == 0
+    assert json.loads(call("list", museum, "--json")[1]) == {"photos": []}

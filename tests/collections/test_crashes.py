@@ -123,7 +123,7 @@ def test_damage_is_named(indexed):
     content[100:140] = bytes(40)
     data.write_bytes(content)
     problems = Collection.open(indexed.folder).verify()
-    assert problems and any("vector" in p or "reading" in p for p in problems)
+    assert problems and any("not the one that was stored" in p or "reading" in p for p in problems)
     (indexed.folder / indexed.manifest.descriptor / "settings.json").write_text("{ }")
     assert any("settings.json: is missing or was changed" in p for p in Collection.open(indexed.folder).verify())
 

@@ -9,7 +9,7 @@ import re
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import lance
 import numpy as np
 import pyarrow as pa
+import xxhash
 
 from reseen.collections.files import ABSENT, PAUSES, Disk, plain, sha256, sync_tree
 from reseen.errors import CollectionDamaged, CollectionError, CollectionUnreadable
@@ -44,7 +45,7 @@ class Row:
         sha256, bytes, mtime_ns: of the file, 0 bytes for uploads.
         width, height: of the upright photo.
         label: of what it shows.
-        check: guards the vector, see :func:`checksum`.
+        check: guards the row and its vector, see :func:`sealed`.
     """
 
     id: int = _column(pa.int64(), nullable=False)
@@ -68,6 +69,46 @@ def checksum(photo: int, vector: Vectors) -> int:
     """A 63-bit hash of a photo's id and vector."""
     digest = hashlib.blake2b(np.ascontiguousarray(vector, np.float32).tobytes(), digest_size=8, salt=photo.to_bytes(8))
     return int.from_bytes(digest.digest()) >> 1
+
+
+def sealed(row: Row, vector: Vectors | None = None) -> Row:
+    """A row with its check: 31 bits of its vector's :func:`checksum` (kept, without one), and 32 of everything else.
+
+    It is below zero; rows of earlier collections carry the checksum itself, which guards the vector only.
+    """
+    bits = checksum(row.id, vector) >> 32 if vector is not None else row.check >> 32 & _VECTOR
+    return replace(row, check=(bits << 32 | _row_bits(row)) - (1 << 63))
+
+
+def row_is_sound(row: Row) -> bool:
+    """Whether a row is the one that was stored."""
+    return row.check >= 0 or row.check & _ROW == _row_bits(row)
+
+
+def vector_is_sound(photo: int, check: int, vector: Vectors) -> bool:
+    """Whether a photo's vector is the one that was stored."""
+    found = checksum(photo, vector)
+    return bool(np.isfinite(vector).all()) and (check == found if check >= 0 else check >> 32 & _VECTOR == found >> 32)
+
+
+def _row_bits(row: Row) -> int:
+    told = (
+        row.id,
+        row.path,
+        row.source,
+        row.relative,
+        row.name,
+        row.sha256,
+        row.bytes,
+        row.mtime_ns,
+        row.width,
+        row.height,
+        row.label,
+    )
+    return int(xxhash.xxh32_intdigest(repr(told).encode("utf-8", "surrogatepass")))
+
+
+_VECTOR, _ROW = 2**31 - 1, 2**32 - 1
 
 
 def schema(dim: int) -> pa.Schema:
@@ -264,16 +305,28 @@ class Table:
         """Every row, without vectors and features, in the table's order."""
         with explained(f"reading {self.folder}"):
             found = self._data.to_table(columns=ROW_COLUMNS).to_pydict()
-        return [Row(**dict(zip(found, values, strict=True))) for values in zip(*found.values(), strict=True)]
+        rows = [Row(**dict(zip(found, values, strict=True))) for values in zip(*found.values(), strict=True)]
+        for row in rows:
+            if not row_is_sound(row):
+                raise CollectionDamaged(
+                    f"reading {self.folder}: the row of photo {row.id} is not the one that was stored"
+                )
+        return rows
 
     def vectors(self) -> tuple[Ids, Vectors]:
-        """Ids ``(n,)`` and vectors ``(n, dim)`` in the table's order."""
+        """Ids ``(n,)`` and vectors ``(n, dim)`` in the table's order, checked one by one."""
         with explained(f"reading {self.folder}"):
-            found = self._data.to_table(columns=["id", "vector"])
+            found = self._data.to_table(columns=["id", "check", "vector"])
             column = found["vector"].combine_chunks()
             dim = int(found.schema.field("vector").type.list_size)
             flat = column.flatten().to_numpy(zero_copy_only=False) if found.num_rows else np.empty(0, np.float32)
-            return found["id"].to_numpy().astype(np.int64), np.asarray(flat, np.float32).reshape(-1, dim)
+            ids, vectors = found["id"].to_numpy().astype(np.int64), np.asarray(flat, np.float32).reshape(-1, dim)
+        for photo, check, vector in zip(ids.tolist(), found["check"].to_pylist(), vectors, strict=True):
+            if not vector_is_sound(photo, check, vector):
+                raise CollectionDamaged(
+                    f"reading {self.folder}: photo {photo}: its vector is not the one that was stored"
+                )
+        return ids, vectors
 
     def full(self, ids: Sequence[int]) -> pa.Table:
         """Whole rows of these ids."""

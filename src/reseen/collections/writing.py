@@ -24,7 +24,7 @@ from reseen.collections.locking import WriterLock
 from reseen.collections.manifest import Manifest, manifest_name, manifest_versions, read_manifest, write_manifest
 from reseen.collections.report import Report
 from reseen.collections.snapshot import Snapshot, open_snapshot
-from reseen.collections.table import Row, Table, as_arrow, checksum
+from reseen.collections.table import Row, Table, as_arrow, sealed
 from reseen.encoder import Encoder
 from reseen.errors import CollectionDamaged, CollectionError, PhotoRejected
 from reseen.images import Found, Photo, PhotoLike, display, read_bytes
@@ -203,7 +203,7 @@ class Writer:
                 report.rejected.append(PhotoRejected(item.row.name, reason))
             else:
                 width, height = encoded.size
-                row = replace(item.row, width=width, height=height, check=checksum(item.row.id, encoded.vector))
+                row = sealed(replace(item.row, width=width, height=height), encoded.vector)
                 ready.append(_Ready(row, encoded.vector, encoded.tasks.get("local"), item.known))
             if len(ready) >= BATCH or time.monotonic() - acknowledged >= INTERVAL_S:
                 self._acknowledge(ready, report)
@@ -248,13 +248,7 @@ class Writer:
                 name=item.name,
                 mtime_ns=status.st_mtime_ns,
             )
-        contents = self.snapshot.table.full([*fresh])
-        for name in ("path", "source", "relative", "name", "mtime_ns"):
-            column = contents.schema.get_field_index(name)
-            kind = contents.schema.field(column)
-            values = pa.array([getattr(fresh[photo], name) for photo in contents["id"].to_pylist()], kind.type)
-            contents = contents.set_column(column, kind, values)
-        self._commit(self.snapshot.table.changed([*fresh], contents))
+        self._rewrite(fresh, ["path", "source", "relative", "name", "mtime_ns"])
 
     def remove(self, ids: Iterable[int]) -> None:
         """Remove photos, with their vectors and features."""
@@ -277,11 +271,17 @@ class Writer:
         ids = [photo for photo, label in labels.items() if self.snapshot.rows[photo].label != label]
         if not ids:
             return
-        contents = self.snapshot.table.full(ids)
-        column = contents.schema.get_field_index("label")
-        values = pa.array([labels[photo] for photo in contents["id"].to_pylist()], pa.string())
-        contents = contents.set_column(column, contents.schema.field(column), values)
-        self._commit(self.snapshot.table.changed(ids, contents))
+        self._rewrite({photo: replace(self.snapshot.rows[photo], label=labels[photo]) for photo in ids}, ["label"])
+
+    def _rewrite(self, rows: Mapping[int, Row], names: Sequence[str]) -> None:
+        """Change fields of photos, by id; their vectors and features stay."""
+        contents = self.snapshot.table.full([*rows])
+        fresh = [sealed(rows[photo]) for photo in contents["id"].to_pylist()]
+        for name in (*names, "check"):
+            column = contents.schema.get_field_index(name)
+            kind = contents.schema.field(column)
+            contents = contents.set_column(column, kind, pa.array([getattr(row, name) for row in fresh], kind.type))
+        self._commit(self.snapshot.table.changed([*rows], contents))
 
     def put_blob(self, name: str, data: bytes) -> None:
         """Keep named bytes. ValueError when the name holds other than letters, digits, - and _."""
@@ -300,7 +300,7 @@ class Writer:
             raise CollectionError("new vectors must be given for each photo of the collection, once")
         if vectors.shape != (len(ids), descriptor.dim) or not np.isfinite(vectors).all():
             raise ValueError(f"vectors must be finite and ({len(ids)}, {descriptor.dim})")
-        fresh = [replace(rows[photo], check=checksum(photo, v)) for photo, v in zip(ids.tolist(), vectors, strict=True)]
+        fresh = [sealed(rows[photo], vector) for photo, vector in zip(ids.tolist(), vectors, strict=True)]
         features = self.snapshot.table.features(ids.tolist())
         contents = as_arrow(fresh, vectors, [features.get(row.id) for row in fresh], descriptor.dim)
         number = 1 + int(self.snapshot.manifest.table.removeprefix("photos-").removesuffix(".lance"))
