@@ -11,7 +11,7 @@ from reseen.collections.files import Disk
 @pytest.fixture
 def kept(tmp_path):
     """An array of three and a half blocks under a key."""
-    values = np.arange(7 * BLOCK // 16, dtype=np.float32).reshape(-1, 8)
+    values = np.arange(7 * BLOCK // 8, dtype=np.float32).reshape(-1, 8)
     of = Derived(Disk(tmp_path), "vectors", {"table": "a", "count": len(values)})
     assert of.put(vectors=values)
     return Disk(tmp_path), values
