@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from reseen.collections import Collection, Row
+from reseen.collections.files import Disk
 from reseen.collections.manifest import write_manifest
-from reseen.collections.table import Table, as_arrow, checksum
+from reseen.collections.table import Table, as_arrow, sealed
 from reseen.encoder import Encoder
 
 
@@ -50,17 +51,17 @@ def main() -> None:
     vectors = rng.standard_normal((arguments.photos, arguments.dim), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     rows = [
-        Row(id=i, path=b"/p/%d.jpg" % i, name=f"/p/{i}.jpg", sha256="0" * 64, check=checksum(i, v))
-        for i, v in enumerate(vectors)
+        sealed(Row(id=i, path=b"/p/%d.jpg" % i, name=f"/p/{i}.jpg", sha256="0" * 64), v) for i, v in enumerate(vectors)
     ]
     with tempfile.TemporaryDirectory() as place:
         collection = Collection.create(Path(place) / "c", RandomVectors(arguments.dim))
-        table = Table.create(
-            collection.folder / "photos-2.lance", as_arrow(rows, vectors, [None] * len(rows), arguments.dim)
-        )
+        files = Disk(collection.folder)
+        table = Table.create(files, "photos-2.lance", as_arrow(rows, vectors, [None] * len(rows), arguments.dim))
         write_manifest(
-            collection.folder,
-            collection.manifest.next(table=table.folder.name, table_version=table.version, count=len(rows)),
+            files,
+            collection.manifest.next(
+                table=table.name, table_version=table.version, table_manifest=table.digest, count=len(rows)
+            ),
         )
         for name in ("first", "again"):
             start = time.perf_counter()
