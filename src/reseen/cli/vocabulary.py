@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
             int, typer.Option(min=16, max=1_048_576, help="Words; ten features or more are needed for each.")
         ] = 8192,
         seed: Annotated[int, typer.Option(help="Of the rotation and of k-means.")] = 0,
-        as_json: Annotated[bool, typer.Option("--json", help="Print a report for programs.")] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON object on stdout.")] = False,
         quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     ) -> int:
         """Learn a vocabulary of visual words (SIFT) for an inverted file."""
