@@ -10,22 +10,18 @@ right, and those with a right photo among the first 50, before any verification;
 from __future__ import annotations
 
 import argparse
-import pickle
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 import reseen
 from reseen.collections.first_stage import fused
-from reseen.evaluation import load_benchmarks
-from reseen.images import load_photo, ordered_map, walk
-from reseen.local_features import LocalFeatures
+from reseen.evaluation import VectorCache, load_benchmarks
+from reseen.evaluation.rerank import FeatureCache
+from reseen.images import walk
 from reseen.search.index.exact import ExactIndex
 from reseen.search.index.inverted import InvertedFile
-from reseen.search.local import RootSift
-from reseen.types import Vectors
 
 SETS = ("smvs-dvd", "smvs-landmarks", "paris-sub", "views-objects", "landmarks-web")
 DEEP = 80
@@ -33,49 +29,20 @@ DEEP = 80
 WAYS = ("global", "local", "both")
 
 
-class Kept:
-    """Vectors and local features of photos, made once."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.file = folder / "firststage.pkl"
-        self.held: dict[str, bytes] = pickle.loads(self.file.read_bytes()) if self.file.is_file() else {}
-
-    def features(self, photos: Sequence[Path]) -> list[LocalFeatures]:
-        """Of whole photos."""
-        missing = [photo for photo in dict.fromkeys(photos) if str(photo) not in self.held]
-        extractor = RootSift()
-
-        def one(photo: Path) -> bytes:
-            found = load_photo(photo, at_least=extractor.side)
-            return extractor.extract(found.pixels, found.size).to_bytes()
-
-        for photo, data in zip(missing, ordered_map(one, missing, workers=2), strict=True):
-            self.held[str(photo)] = data
-        self.file.write_bytes(pickle.dumps(self.held))
-        return [LocalFeatures.from_bytes(self.held[str(photo)]) for photo in photos]
-
-    def vectors(self, name: str, photos: Sequence[Path], boxes: Sequence[object]) -> Vectors:
-        """Of photos, or what their boxes hold."""
-        file = self.file.with_name(f"{name}.npy")
-        if not file.is_file():
-            np.save(file, reseen.load("default").encode([*photos], boxes=[*boxes]))
-        return np.load(file)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True, help="folder of the development photos")
     parser.add_argument("--cache", type=Path, required=True, help="folder for vectors and local features")
     given = parser.parse_args()
-    kept = Kept(given.cache)
+    descriptor, cache = reseen.load("default"), VectorCache(given.cache)
+    local = FeatureCache(cache)
     benchmarks = [load_benchmarks(given.photos / name)[0] for name in SETS]
     others = [Path(item.path.decode()) for item in walk([given.photos / "distractors"]) if not item.ignored]
     photos = list(dict.fromkeys([*(photo for b in benchmarks for photo in b.database), *others]))
     number = {photo: i for i, photo in enumerate(photos)}
     ids = np.arange(len(photos))
-    exact = ExactIndex.of(ids, kept.vectors("database", photos, [None] * len(photos)))
-    items = kept.features(photos)
+    exact = ExactIndex.of(ids, cache.encode(descriptor, photos).vectors)
+    items = local.read(photos)
     start = time.perf_counter()
     words = InvertedFile.of(ids, items)
     built = 1000 * (time.perf_counter() - start) / len(photos)
@@ -84,9 +51,9 @@ def main() -> None:
     for benchmark in benchmarks:
         queries = [query for query in benchmark.queries if len(query.positives)]
         every = [query.photo for query in queries]
-        vectors = kept.vectors(f"queries-{benchmark.name}", every, [query.box for query in queries])
+        vectors = cache.encode(descriptor, every, [query.box for query in queries]).vectors
         right = np.zeros((len(WAYS), 2))
-        for query, vector, features in zip(queries, vectors, kept.features(every), strict=True):
+        for query, vector, features in zip(queries, vectors, local.read(every), strict=True):
             positives = {number[benchmark.database[row]] for row in query.positives.tolist()}
             junk = {number[benchmark.database[row]] for row in query.junk.tolist()}
             near = exact.search(vector[None], DEEP)[0][0].tolist()

@@ -75,13 +75,17 @@ def test_it_is_kept_and_follows_the_collection(shelf, pictures, monkeypatch):
     assert all("3.png" not in hit.path for hit in found)
 
 
-def test_damaged_lists_are_made_again(shelf, pictures):
-    for file in (shelf.folder / "derived").glob("words-*.bin"):
-        data = bytearray(file.read_bytes())
-        data[len(data) // 2] ^= 255
-        file.write_bytes(data)
-    opened = Collection.open(shelf.folder)
-    assert opened.search(pictures / "3.png", first="local", k=1)[0].id == named(shelf, "3.png")
+@pytest.mark.parametrize("array", ["starts", "ids", "checks", "photos", "signatures", "frames"])
+def test_damaged_lists_are_made_again(shelf, pictures, array):
+    (file,) = (shelf.folder / "derived").glob(f"words-{array}-*.bin")
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 255
+    file.write_bytes(data)
+    assert any(file.name in problem for problem in Collection.open(shelf.folder).verify())
+    for _ in range(2):
+        opened = Collection.open(shelf.folder)
+        assert opened.search(pictures / "3.png", first="local", k=1)[0].id == named(shelf, "3.png")
+    assert opened.verify() == []
 
 
 def test_without_local_features_the_vectors_find_alone(tmp_path, pictures, make):

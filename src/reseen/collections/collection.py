@@ -13,6 +13,7 @@ import numpy as np
 
 from reseen import schema
 from reseen.collections import creating, syncing, writing
+from reseen.collections.derived import StaleBlock
 from reseen.collections.filters import Where, allowed_ids
 from reseen.collections.first_stage import First, fused, open_inverted
 from reseen.collections.local import full_name
@@ -266,7 +267,13 @@ class Collection:
         assert self._inverted is not None
         features = asked.features(self._extractor).inside(asked.box)
         allowed = None if where is None else allowed_ids(where, self._snapshot.rows)
-        words = self._inverted.search([features], depth, allowed)[0][0].tolist()
+        try:
+            found, _ = self._inverted.search([features], depth, allowed)
+        except StaleBlock:
+            self._inverted = open_inverted(self._snapshot, anew=True)
+            assert self._inverted is not None
+            found, _ = self._inverted.search([features], depth, allowed)
+        words = found[0].tolist()
         chosen = fused([words] if first == "local" else [[hit.id for hit in ranking.hits[:depth]], words], depth)
         if not chosen:
             return ranking
@@ -281,7 +288,7 @@ class Collection:
 
     @cached_property
     def _inverted(self) -> InvertedFile | None:
-        return open_inverted(self._snapshot) if self.manifest.local != "none" else None
+        return open_inverted(self._snapshot)
 
     def nearest(self, query: Asked, k: int = 10, *, where: Where | None = None) -> Ranking:
         """The same without looking again: what the index finds."""
@@ -395,8 +402,7 @@ class Collection:
         """
         with self._writing() as writer:
             report = writer.add(self.encoder, list(walk(paths)), labels or {}, label_from_folder, progress)
-            if writer.snapshot.manifest.local != "none":
-                open_inverted(writer.snapshot)
+            open_inverted(writer.snapshot)
             return report
 
     def sync(
@@ -440,7 +446,9 @@ class Collection:
     def add_photos(self, photos: Iterable[tuple[str, PhotoLike]], *, labels: Mapping[str, str] | None = None) -> Report:
         """Index uploads: (name, photo) pairs, photos as bytes, PIL images or arrays; a name used before is updated."""
         with self._writing() as writer:
-            return writer.add_photos(self.encoder, photos, labels or {})
+            report = writer.add_photos(self.encoder, photos, labels or {})
+            open_inverted(writer.snapshot)
+            return report
 
     def remove(self, *photos: int | PathLike) -> int:
         """Remove photos by id, path, or folder; returns how many. CollectionError names one that is not there."""

@@ -33,12 +33,14 @@ def vocabulary_of(local: str) -> Vocabulary | None:
     return vocabulary if local.partition("-")[0] == vocabulary.kind else None
 
 
-def open_inverted(snapshot: Snapshot, *, keep: bool = True) -> InvertedFile | None:
+def open_inverted(snapshot: Snapshot, *, anew: bool = False) -> InvertedFile | None:
     """The inverted file of a version: what is kept of it, brought up to date; None where there are no local features.
 
     Args:
         snapshot: the version.
-        keep: write what had to be made, for the next reader.
+        anew: make all of it, whatever is kept: a block of that was not what was written.
+
+    What had to be made is kept for the next reader, where the disk lets it.
     """
     vocabulary = vocabulary_of(snapshot.manifest.local)
     if vocabulary is None:
@@ -47,7 +49,7 @@ def open_inverted(snapshot: Snapshot, *, keep: bool = True) -> InvertedFile | No
     named = {"vocabulary": vocabulary.digest, "local": snapshot.manifest.local}
     base, tail = (Derived(snapshot.files, kind, named) for kind in ("words", "words-tail"))
     wanted = {photo: _check(row) for photo, row in snapshot.rows.items()}
-    for derived in (base, tail):
+    for derived in () if anew else (base, tail):
         segment = _kept(derived, len(vocabulary))
         if segment is not None:
             current = [wanted.get(p) == c for p, c in zip(segment.ids.tolist(), segment.checks.tolist(), strict=True)]
@@ -62,11 +64,10 @@ def open_inverted(snapshot: Snapshot, *, keep: bool = True) -> InvertedFile | No
     fresh = index.segments[1 if index.segments and len(held) else 0 :]
     if len(held) and sum(map(len, fresh)) < TAIL * len(held):
         index.segments[1:] = [Segment.merged(fresh)]
-        if keep:
-            tail.put(**index.segments[1].arrays())
+        tail.put(**index.segments[1].arrays())
     else:
         index.segments[:] = [Segment.merged(index.segments)]
-        if keep and base.put(**index.segments[0].arrays()):
+        if base.put(**index.segments[0].arrays()):
             tail.drop()
     return index
 

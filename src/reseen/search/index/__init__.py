@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from reseen.registry import INDEXES
 from reseen.search.index.base import NOTHING, Allowed, Index
 from reseen.types import Ids
 
-__all__ = ["NOTHING", "Allowed", "Index", "create_index", "index_class", "open_index"]
+__all__ = ["NOTHING", "Allowed", "Index", "create_index", "index_class"]
 
 
 def index_class(kind: str) -> type[Index]:
@@ -21,8 +20,3 @@ def index_class(kind: str) -> type[Index]:
 def create_index(kind: str, ids: Ids, items: Any) -> Index:
     """An index of photos ``(n,)``, by their vectors ``(n, d)`` or their local features, whichever it takes."""
     return index_class(kind).of(ids, items)
-
-
-def open_index(kind: str, folder: Path) -> Index:
-    """An index that was saved."""
-    return index_class(kind).open(folder)

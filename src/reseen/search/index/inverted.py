@@ -59,7 +59,7 @@ def rows_of(starts: Rows, stops: Rows) -> Rows:
     return np.asarray(np.arange(len(first)) + first, np.int64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Segment:
     """Postings of some photos, those of a word together.
 
@@ -168,6 +168,7 @@ class InvertedFile:
     vocabulary: Vocabulary = field(default_factory=default_vocabulary)
     segments: list[Segment] = field(default_factory=list)
     scoring: Scoring = field(default_factory=Scoring)
+    _known: tuple[list[Segment], tuple[Vectors, list[Vectors]]] | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def of(cls, ids: Ids, items: Sequence[LocalFeatures], vocabulary: Vocabulary | None = None) -> InvertedFile:
@@ -221,37 +222,37 @@ class InvertedFile:
         feature = np.repeat(np.arange(len(features)), words.shape[1])
         looked_up = words.ravel()
         signatures = self.vocabulary.signatures(described[feature], looked_up)
-        idf, norms = self._weights
+        idf, norms = self._weights()
         parts = [
             self._segment_scores(segment, features, feature, looked_up, signatures, idf) / norm
             for segment, norm in zip(self.segments, norms, strict=True)
         ]
         return np.concatenate([*parts, np.zeros(0, np.float32)]).astype(np.float32)
 
-    @property
     def _weights(self) -> tuple[Vectors, list[Vectors]]:
-        """Squared idf of each word ``(k,)``, and the norm of each photo of each segment."""
-        known: tuple[Vectors, list[Vectors]] | None = self.__dict__.get("_known")
-        if known is None or self.__dict__.get("_of") != [id(segment) for segment in self.segments]:
-            k = len(self.vocabulary)
-            holding = np.zeros(k)
-            listed = []
-            for segment in self.segments:
-                every = np.zeros(1, np.int64), np.array([len(segment.photos)])
-                photos = segment.photos.ranges(*every).astype(np.int64)
-                words = np.repeat(np.arange(k), np.diff(segment.starts))
-                pairs = np.unique(words * max(len(segment), 1) + photos)
-                holding += np.bincount(pairs // max(len(segment), 1), minlength=k)
-                listed.append((words, photos))
-            total = sum(map(len, self.segments))
-            idf = np.maximum(np.log(max(total, 1) / np.maximum(holding, 1)) ** 2, 1e-6).astype(np.float32)
-            norms = [
-                np.sqrt(np.maximum(np.bincount(photos, idf[words], len(segment)), 1e-6)).astype(np.float32)
-                for segment, (words, photos) in zip(self.segments, listed, strict=True)
-            ]
-            known = (idf, norms)
-            self.__dict__["_known"], self.__dict__["_of"] = known, [id(segment) for segment in self.segments]
-        return known
+        """Squared idf of each word ``(k,)``, and the norm of each photo of each segment; worked out once."""
+        if self._known is None or self._known[0] != self.segments:
+            self._known = [*self.segments], self._weigh()
+        return self._known[1]
+
+    def _weigh(self) -> tuple[Vectors, list[Vectors]]:
+        k = len(self.vocabulary)
+        holding = np.zeros(k)
+        listed = []
+        for segment in self.segments:
+            every = np.zeros(1, np.int64), np.array([len(segment.photos)])
+            photos = segment.photos.ranges(*every).astype(np.int64)
+            words = np.repeat(np.arange(k), np.diff(segment.starts))
+            pairs = np.unique(words * max(len(segment), 1) + photos)
+            holding += np.bincount(pairs // max(len(segment), 1), minlength=k)
+            listed.append((words, photos))
+        total = sum(map(len, self.segments))
+        idf = np.maximum(np.log(max(total, 1) / np.maximum(holding, 1)) ** 2, 1e-6).astype(np.float32)
+        norms = [
+            np.sqrt(np.maximum(np.bincount(photos, idf[words], len(segment)), 1e-6)).astype(np.float32)
+            for segment, (words, photos) in zip(self.segments, listed, strict=True)
+        ]
+        return idf, norms
 
     def _segment_scores(
         self,
