@@ -15,11 +15,14 @@ class Pairs:
     Attributes:
         query, photo: ``(m,)`` int64 row numbers; each occurs at most once on its side.
         similarity: ``(k, n)`` float32, inner products of the photo's k and the query's n descriptors.
+        margin: ``(m,)`` float32 above 0, how clearly each match beats the second one: the log of the quotient of their
+            squared distances.
     """
 
     query: NDArray[np.int64]
     photo: NDArray[np.int64]
     similarity: NDArray[np.float32]
+    margin: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.query)
@@ -39,7 +42,7 @@ def match(query: NDArray[np.float32], photo: NDArray[np.float32], ratio: float =
     similarity = photo @ query.T
     none = np.zeros(0, np.int64)
     if min(similarity.shape) < 2:
-        return Pairs(none, none, similarity)
+        return Pairs(none, none, similarity, np.zeros(0, np.float32))
     rows = np.arange(len(photo))
     nearest = similarity.argmax(1)
     best = similarity[rows, nearest]
@@ -50,5 +53,7 @@ def match(query: NDArray[np.float32], photo: NDArray[np.float32], ratio: float =
     others = similarity[matched]
     others[np.arange(len(matched)), nearest[matched]] = -2
     near, next_near = 1 - best[matched], 1 - others.max(1)
-    kept = matched[near < ratio**2 * next_near]
-    return Pairs(nearest[kept], kept, similarity)
+    passed = near < ratio**2 * next_near
+    kept = matched[passed]
+    margin = np.log(np.maximum(next_near[passed], 1e-6) / np.maximum(near[passed], 1e-6))
+    return Pairs(nearest[kept], kept, similarity, margin)

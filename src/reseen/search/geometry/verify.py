@@ -32,6 +32,8 @@ class Verification:
         votes: places (not keypoints) that agree on one similarity transform, loosely.
         inliers: places that agree with the model; half of them for a fundamental matrix of features without frames.
         tentative: matches before either.
+        strength: sum of the margins of the matches that agree (see ``Pairs``): a few distinctive ones outweigh many
+            of repeated texture.
         kind: ``homography``, ``fundamental`` or ``none``.
         model: 3 x 3, query to photo in full-photo pixels (row by row), empty for ``none``.
         outline: the query's frame or box as seen in the photo, in its full pixels; empty without homography.
@@ -49,6 +51,12 @@ class Verification:
     lines: tuple[tuple[float, float, float, float], ...] = ()
     coverage: float = 0.0
     mirrored: bool = False
+    strength: float = 0.0
+
+    @property
+    def explained(self) -> float:
+        """Share of the votes that the model explains; chance agreement seldom is one plane."""
+        return self.inliers / max(self.votes, 1)
 
 
 def verify(
@@ -111,8 +119,9 @@ def _verify_pair(side: _Side, photo: LocalFeatures, settings: Geometry) -> Verif
         frames = query.frames[pairs.query], photo.frames[pairs.photo]
         rows = np.flatnonzero(agreeing(*places, *frames, upright=settings.upright))
     votes = distinct(q[pairs.query[rows]], p[pairs.photo[rows]])
+    nothing = replace(nothing, votes=votes, strength=float(pairs.margin[rows].sum()))
     if votes < settings.least:
-        return replace(nothing, votes=votes)
+        return nothing
     plane = homography(q, p, pairs, rows, side.corners, settings)
     inliers = _places(plane, q, p)
     model = plane
@@ -121,11 +130,12 @@ def _verify_pair(side: _Side, photo: LocalFeatures, settings: Geometry) -> Verif
         # matches fit some epipolar geometry too easily for it to beat a plane of half as many
         if _places(scene, q, p) > max(SCENE, 2 * inliers):
             model, inliers = scene, _places(scene, q, p) // (1 if framed else 2)
-    if not framed:
-        votes = inliers
+    if not framed:  # without directions and sizes nothing voted: the model's own places count
+        agree = np.isin(pairs.query, model.query) if model is not None else np.zeros(len(pairs), bool)
+        votes, nothing = inliers, replace(nothing, votes=inliers, strength=float(pairs.margin[agree].sum()))
     if model is None or inliers < settings.least:
-        return replace(nothing, votes=votes)
-    return _described(Verification(votes, inliers, len(pairs), model.kind), model, side, photo)
+        return nothing
+    return _described(replace(nothing, votes=votes, inliers=inliers, kind=model.kind), model, side, photo)
 
 
 def _described(found: Verification, model: Model, side: _Side, photo: LocalFeatures) -> Verification:
