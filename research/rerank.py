@@ -1,28 +1,33 @@
 """Re-ranking, stage by stage: precision@1, mAP and open-set detection.
 
-    python -m research.rerank [--photos ../shared/data] [--weights] [--failures] [--open-set]
+    python -m research.rerank [--photos ../shared/data] [--failures] [--open-set]
+    python -m research.rerank --together [--chains geometry geometry+superglobal]
     python -m research.rerank --times [--step 10]
 
 The first search is the default descriptor's. Geometry's calibration is learned on the other sets, so that no set is
-scored by what was learned on it. Junk stays in the shortlist and is left out of the measures.
+scored by what was learned on it. Junk stays in the shortlist and is left out of the measures. ``--together`` searches all
+sets and ``distractors`` in one collection.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from research.shortlists import LEARNED, SETS, Set, Verified, arguments, learn, of_shortlists, read_sets
+from numpy.typing import NDArray
+from research.shortlists import LEARNED, Set, arguments, learn, of_shortlists, read_sets
 
 import reseen
 from reseen.evaluation import Protocol, VectorCache
 from reseen.evaluation.measures.open_set import open_set
 from reseen.evaluation.measures.ranking import Truth
 from reseen.evaluation.rerank import Reranker
+from reseen.images import walk
 from reseen.search import Ranking
 from reseen.search.geometry import Verification, verify
 from reseen.search.geometry.probability import Calibration
@@ -39,7 +44,6 @@ CHAINS = (
     "geometry+diffusion",
     "diffusion+geometry",
 )
-WEIGHTS = (0.0, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.4)
 
 
 @dataclass(frozen=True)
@@ -90,22 +94,6 @@ def line(found: dict[str, Any]) -> str:
         return f"{100 * found[name]:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
     return f"{shown('precision_at_1')} | {shown('map')}"
-
-
-def reweighted(photos: Set, reranker: Reranker, weight: float) -> dict[str, Any]:
-    """The measures that geometry would have had with another weight."""
-    (stage,) = reranker.chain.stages
-    before = reranker.orders
-    changed = {}
-    for number, (order, shown) in before[0].items():
-        similar = photos.encoded.database[order] @ photos.encoded.queries[number]
-        scores = similar + (shown - similar) * weight / stage.weight  # type: ignore[attr-defined]
-        best = np.argsort(-scores, kind="stable")
-        changed[number] = order[best], scores[best]
-    reranker.orders = [changed]
-    found = reranker.stages(truth_of(photos))[-1]
-    reranker.orders = before
-    return found
 
 
 def failures(photos: Set, reranker: Reranker, stage: int) -> None:
@@ -161,53 +149,70 @@ def times(sets: Sequence[Set]) -> None:
             )
 
 
+def in_one(sets: Mapping[str, Set], photos: Path, cache: VectorCache) -> dict[str, Set]:
+    """The queries of each set against the photos of all sets and ``distractors``."""
+    database = [photo for one in sets.values() for photo in one.benchmark.database]
+    unrelated = [Path(os.fsdecode(item.path)) for item in walk([photos / "distractors"]) if not item.ignored]
+    rows = {photo: row for row, photo in enumerate([*database, *unrelated])}
+    vectors = np.concatenate(
+        [*(one.encoded.database for one in sets.values()), cache.encode(DEFAULT, unrelated).vectors]
+    )
+    found = {}
+    for name, one in sets.items():
+
+        def moved(of: NDArray[np.int64], own: Sequence[Path] = one.benchmark.database) -> NDArray[np.int64]:
+            return np.array([rows[own[row]] for row in of], np.int64)
+
+        queries = [replace(q, positives=moved(q.positives), junk=moved(q.junk)) for q in one.benchmark.queries]
+        benchmark = replace(one.benchmark, database=tuple(rows), queries=tuple(queries), labels=(), pairs=None)
+        encoded = replace(one.encoded, benchmark=benchmark, database=vectors)
+        found[name] = Set(benchmark, encoded, one.local)
+    return found
+
+
 def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--chains", nargs="+", default=CHAINS)
-    parser.add_argument("--weights", action="store_true", help="geometry by other weights")
     parser.add_argument("--failures", action="store_true", help="queries that stay wrong after geometry")
     parser.add_argument("--open-set", action="store_true", help="detection with and without geometry")
     parser.add_argument("--times", action="store_true", help="only the milliseconds of verification, features at hand")
+    parser.add_argument("--together", action="store_true", help="all sets and distractors in one collection")
     args = parser.parse_args()
     cache = VectorCache(args.cache)
     if args.times:
         times(list(read_sets(args.sets, args.photos, args.cache, args.step)))
         return
-    names = [name for name in SETS if name in {*LEARNED, *args.sets}]
-    sets = {photos.benchmark.name: photos for photos in read_sets(names, args.photos, args.cache, args.step)}
-    verified: dict[str, Verified] = {name: of_shortlists(sets[name]) for name in LEARNED}
-    by_weight: dict[float, dict[str, float]] = {weight: {} for weight in WEIGHTS}
-    for name in args.sets:
-        photos = sets[name]
-        calibration = learn([verified[other] for other in LEARNED if other != name])
-        print(f"{name}: {len(photos.benchmark.queries)} queries, calibrated without it: {calibration.weights}")
+    sets = {photos.benchmark.name: photos for photos in read_sets(LEARNED, args.photos, args.cache, args.step)}
+    looked = {name: of_shortlists(photos) for name, photos in sets.items()}
+    scored = {name: sets[name] for name in args.sets}
+    if args.together:
+        scored = in_one(scored, args.photos, cache)
+    means: dict[str, list[tuple[float, float]]] = {}
+    for name, photos in scored.items():
+        calibration = learn({other: shortlists for other, shortlists in looked.items() if other != name})
+        print(f"{name}: {len(photos.benchmark.queries)} queries, calibrated without it: {calibration.order}")
         shown = False
         for text in args.chains:
             chain = chain_of(text, calibration, photos)
             reranker, stages = run(photos, chain, cache)
             if not shown:
                 print(f"| {name} | none | {line(stages[0])} | |")
+                means.setdefault("none", []).append((stages[0]["precision_at_1"], stages[0]["map"]))
                 shown = True
             ms = " + ".join(
                 "geometry" if stage["stage"] == "geometry" else f"{stage['milliseconds_per_query']:.1f}"
                 for stage in stages[1:]
             )
             print(f"| {name} | {text} | {line(stages[-1])} | {ms} |", flush=True)
+            means.setdefault(text, []).append((stages[-1]["precision_at_1"], stages[-1]["map"]))
             if text == "geometry":
                 if args.failures:
                     failures(photos, reranker, 0)
                 if args.open_set:
                     detection(photos, reranker, chain)
-            if text == "geometry" and args.weights:
-                for weight in WEIGHTS:
-                    after = reweighted(photos, reranker, weight)
-                    by_weight[weight][name] = after["map"]
-                    print(f"  weight {weight}: {line(after)}", flush=True)
-    if args.weights:
-        for left_out in args.sets:
-            others = [name for name in args.sets if name != left_out]
-            best = max(WEIGHTS, key=lambda weight: sum(by_weight[weight][name] for name in others))
-            print(f"without {left_out} the best weight is {best}: its mAP {100 * by_weight[best][left_out]:.1f}")
+    for text, values in means.items():
+        first, precision = 100 * np.mean(values, axis=0)
+        print(f"mean of the sets, {text}: {first:.1f} | {precision:.1f}")
 
 
 DEFAULT = reseen.load("default")

@@ -110,13 +110,18 @@ class Match(TypedDict):
 
 
 class Hit(TypedDict):
-    """A photo that was found; ``match`` where it was verified."""
+    """A photo that was found: the order follows ``score``; ``match`` where geometry looked at it."""
 
     rank: int
     id: int
     path: str | None
     score: float
     label: str | None
+    similarity: float
+    inliers: int
+    verified: bool
+    probability: float | None
+    why: str
     match: NotRequired[Match]
 
 

@@ -17,9 +17,11 @@ class Match:
     Attributes:
         outline: corners of the query's object in the hit, in pixels of the hit's upright photo.
         inliers: number of correspondences that agree with the model.
-        probability: calibrated probability of a true match, 0..1, were one photo of fifty right.
-        log_evidence: log of how many times more likely true matches look so than others.
+        probability: that this is the same thing, 0..1, calibrated, by similarity and geometry together.
+        log_evidence: log of how many times more often true matches look so than others do, by geometry alone.
         lines: correspondences ``((x, y) in the query, (x, y) in the hit)``.
+        kind: of the model that explains them: ``homography``, ``fundamental`` or ``none``.
+        verified: geometry alone would convince.
     """
 
     outline: tuple[Point, ...] = ()
@@ -27,6 +29,15 @@ class Match:
     probability: float | None = None
     log_evidence: float = 0.0
     lines: tuple[tuple[Point, Point], ...] = field(default=(), repr=False)
+    kind: str = "none"
+    verified: bool = False
+
+    @property
+    def why(self) -> str:
+        """In words."""
+        if self.verified:
+            return f"{self.inliers} points agree on one {'plane' if self.kind == 'homography' else 'scene'}"
+        return "similar look, not verified"
 
     def to_json(self) -> schema.Match:
         """Plain values; the lines are left to pictures."""
@@ -45,9 +56,10 @@ class Hit:
         rank: from 1.
         id: the photo's id in its collection.
         path: display text of its path (or an upload's name); None when it has neither.
-        score: similarity, higher is better; the inner product of unit vectors unless a stage changed it.
+        score: what the order follows, higher is better: the similarity, and what stages of re-ranking added.
         label: the photo's label, if it has one.
         match: what geometric verification found, if it ran.
+        similarity: cosine of the vectors, -1..1; the score where it is not given.
     """
 
     rank: int
@@ -56,15 +68,45 @@ class Hit:
     score: float
     label: str | None = None
     match: Match | None = None
+    similarity: float = math.nan
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.similarity):
+            object.__setattr__(self, "similarity", self.score)
+
+    @property
+    def inliers(self) -> int:
+        """Points that agree on one geometry; 0 where none do or none were looked for."""
+        return self.match.inliers if self.match is not None else 0
+
+    @property
+    def verified(self) -> bool:
+        """Geometry alone would convince that this is the same thing."""
+        return self.match is not None and self.match.verified
+
+    @property
+    def probability(self) -> float | None:
+        """That this is the same thing; None where the hit was not verified."""
+        return self.match.probability if self.match is not None else None
+
+    @property
+    def why(self) -> str:
+        """Why it was found, in words."""
+        return self.match.why if self.match is not None else "similar look"
 
     def to_json(self) -> schema.Hit:
-        """The object of the command line: rank, id, path, score, label (and match, when there is one)."""
+        """The object of the command line (with match, when there is one)."""
         values: schema.Hit = {
             "rank": self.rank,
             "id": self.id,
             "path": self.path,
             "score": self.score,
             "label": self.label,
+            "similarity": self.similarity,
+            "inliers": self.inliers,
+            "verified": self.verified,
+            "probability": self.probability,
+            "why": self.why,
         }
         if self.match is not None:
             values["match"] = self.match.to_json()

@@ -19,6 +19,7 @@ from safetensors.numpy import load, save
 
 from reseen.errors import NotFitted, ReseenError
 from reseen.local_features import LocalFeatures
+from reseen.search.local import compact
 from reseen.types import Rows, Vectors
 
 SIGNATURE_BITS = 64
@@ -78,6 +79,8 @@ class Vocabulary:
             ReseenError: they are of another kind than those it was learned from.
         """
         x = features.vectors()
+        if self.kind == "sift" and x.shape[1] == compact.DIM and len(self.mean) == 128:
+            x = compact.shipped_basis().expand(features.codes)
         if x.shape[1] != len(self.mean):
             raise ReseenError(
                 f"the vocabulary is of {self.kind} features of {len(self.mean)} dimensions, not {x.shape[1]}: "

@@ -1,62 +1,110 @@
-"""How likely a verified pair of photos shows the same thing."""
+"""What the geometry of a shortlist says, beside the similarities: how far a hit rises, and how likely it is right.
+
+Three linear models on the same few values of a hit, learned on shortlists with known matches
+(``tools/calibrate_geometry.py``): one orders, one gives the probability of the same thing from everything that is
+known, one weighs the geometry alone.
+"""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
+
 from reseen.search.geometry.verify import Verification
+from reseen.types import Values, Vectors
 
 FEW = 40
 """Tentative matches below which a pair counts as if it had so many: with hardly any keypoints a few agree by chance."""
+CROWD = 20
+"""Nearest other hits that may show the same thing; how alike the rest are is a photo's own background."""
+
+ORDER = ("log_strength", "explained")
+GEOMETRY = ("constant", "log_strength", "log_tentative", "explained")
+SAME = (*GEOMETRY, "similarity", "background", "nearest", "fifth", "others")
 
 
-def describe(found: Verification) -> dict[str, float]:
-    """What the logistic regression sees of a pair, by name."""
+def describe(found: Sequence[Verification], similarity: Values, vectors: Vectors) -> dict[str, Values]:
+    """What the models see of the hits of a query, by name, each ``(n,)``.
+
+    ``log_strength``, ``log_tentative``, ``explained``: of the pair. ``background``: how many places of the query agree
+    with a usual photo of its shortlist. ``nearest``, ``fifth``, ``others``: the hit's similarity to the other hits, of
+    which its own kind are most alike and the rest are its background.
+
+    Args:
+        found: of the n hits.
+        similarity: ``(n,)`` cosines to the query.
+        vectors: ``(m, d)`` unit vectors of the first m hits, those n first.
+    """
+    count = len(found)
+    votes = np.sort([pair.votes for pair in found])
+    usual = votes[count // 5 : max(count * 4 // 5, 1)]
+    among = vectors[:count] @ vectors.T
+    among[np.arange(count), np.arange(count)] = -np.inf
+    near = -np.sort(-among, axis=1)[:, :-1] if len(vectors) > 1 else np.zeros((count, 1))
+    ends = near.shape[1] - 1
     return {
-        "constant": 1.0,
-        "log_votes": math.log1p(found.votes),
-        "log_tentative": math.log1p(max(found.tentative, FEW)),
-        "explained": found.inliers / max(found.votes, 1),
+        "constant": np.ones(count),
+        "log_strength": np.log1p([pair.strength for pair in found]),
+        "log_tentative": np.log1p([max(pair.tentative, FEW) for pair in found]),
+        "explained": np.array([pair.explained for pair in found]),
+        "similarity": np.asarray(similarity, np.float64),
+        "background": np.full(count, np.log1p(usual).mean() if count else 0.0),
+        "nearest": near[:, 0],
+        "fifth": near[:, min(4, ends)],
+        "others": near[:, min(CROWD, (ends + 1) // 2) :].mean(1),
     }
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A logistic regression on a pair's geometry, learned on pairs that show the same thing and pairs that do not.
+    """Weights of the values of :func:`describe`, by name.
 
     Attributes:
-        weights: of the values of :func:`describe`, by name.
-        prior: share of true matches for which its probabilities hold: one photo of a shortlist of fifty is right.
+        order: what is added to the similarity.
+        same: log odds of the same thing, from everything.
+        geometry: log odds from the geometry alone, were the share ``prior`` of all pairs true.
+        prior: one photo of a shortlist of fifty.
     """
 
-    weights: Mapping[str, float]
+    order: Mapping[str, float]
+    same: Mapping[str, float]
+    geometry: Mapping[str, float]
     prior: float = 0.02
 
-    def log_odds(self, found: Verification) -> float:
-        """Log odds of a true match."""
-        return sum(self.weights[name] * value for name, value in describe(found).items())
+    def rises(self, seen: Mapping[str, Values]) -> Values:
+        """What each hit gains over its similarity, ``(n,)``; nothing where no place agrees."""
+        return _sum(self.order, seen)
 
-    def probability(self, found: Verification) -> float:
-        """The same as a probability, 0..1."""
-        return 1 / (1 + math.exp(-max(-500.0, min(500.0, self.log_odds(found)))))
+    def probabilities(self, seen: Mapping[str, Values]) -> Values:
+        """Of the same thing, ``(n,)``, 0..1."""
+        return np.asarray(1 / (1 + np.exp(-np.clip(_sum(self.same, seen), -500, 500))))
 
-    def log_evidence(self, found: Verification) -> float:
-        """Log of how many times more likely true pairs look so than others: log odds less those of the prior."""
-        return self.log_odds(found) - math.log(self.prior / (1 - self.prior))
+    def log_evidence(self, seen: Mapping[str, Values]) -> Values:
+        """Log of how many times more often true pairs look so than others do, by geometry alone, ``(n,)``."""
+        return _sum(self.geometry, seen) - np.log(self.prior / (1 - self.prior))
+
+    def verified(self, seen: Mapping[str, Values]) -> Any:
+        """Where geometry alone would convince, were one photo of fifty right, ``(n,)`` bool."""
+        return _sum(self.geometry, seen) > 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {"prior": self.prior, "weights": dict(self.weights)}
+        weights = {name: dict(getattr(self, name)) for name in ("order", "same", "geometry")}
+        return {"prior": self.prior, **weights}
+
+
+def _sum(weights: Mapping[str, float], seen: Mapping[str, Values]) -> Values:
+    return np.asarray(sum(weight * seen[name] for name, weight in weights.items()), np.float64)
 
 
 @cache
 def default_calibration() -> Calibration:
     """The one that is shipped (``tools/calibrate_geometry.py`` learns it)."""
     values = json.loads(files("reseen.search.geometry").joinpath("calibration.json").read_text("utf-8"))
-    return Calibration(values["weights"], values["prior"])
+    return Calibration(values["order"], values["same"], values["geometry"], values["prior"])

@@ -1,4 +1,4 @@
-"""RootSIFT (Arandjelovic and Zisserman, 2012), quantised to a byte a dimension."""
+"""RootSIFT (Arandjelovic and Zisserman, 2012), in 64 bytes or as it is."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from reseen.errors import ReseenError
 from reseen.local_features import LocalFeatures
+from reseen.search.local.compact import DIM, ZERO, shipped_basis
+from reseen.types import Vectors
 
 
 @dataclass(frozen=True)
@@ -26,29 +28,32 @@ class RootSift:
         equalise: clip limit of the local histogram equalisation (CLAHE) before it, for dark photos; 0 for none.
         cell: the strongest keypoint of every square of so many pixels is kept first, then the second strongest, so
             that one busy part of the photo does not take them all; 0 keeps the strongest of the photo.
+        compact: keep 64 principal components instead of 128 dimensions (see :mod:`reseen.search.local.compact`).
     """
 
     side: int = 640
-    limit: int = 600
+    limit: int = 560
     contrast: float = 0.01
     equalise: float = 3.0
     cell: int = 40
+    compact: bool = True
 
     @classmethod
     def from_name(cls, name: str) -> RootSift:
         """See :meth:`Extractor.from_name`."""
         if name == "sift":
             return cls()
-        found = re.fullmatch(r"sift-(\d+)-(\d+)-([\d.]+)-([\d.]+)-(\d+)", name)
+        found = re.fullmatch(r"sift-(\d+)-(\d+)-([\d.]+)-([\d.]+)-(\d+)(-pca64)?", name)
         if found is None:
             raise ValueError(name)
-        side, limit, contrast, equalise, cell = found.groups()
-        return cls(int(side), int(limit), float(contrast), float(equalise), int(cell))
+        side, limit, contrast, equalise, cell, compact = found.groups()
+        return cls(int(side), int(limit), float(contrast), float(equalise), int(cell), compact is not None)
 
     @property
     def name(self) -> str:
-        """Name and settings, such as ``sift-640-600-0.01-3-40``."""
-        return f"sift-{self.side}-{self.limit}-{self.contrast:g}-{self.equalise:g}-{self.cell}"
+        """Name and settings, such as ``sift-640-560-0.01-3-40-pca64``; without the last part where not compact."""
+        settings = f"sift-{self.side}-{self.limit}-{self.contrast:g}-{self.equalise:g}-{self.cell}"
+        return settings + "-pca64" * self.compact
 
     def extract(self, pixels: NDArray[np.uint8], size: tuple[int, int] | None = None) -> LocalFeatures:
         """Features of upright RGB ``uint8 (H, W, 3)``; a photo without keypoints gives none."""
@@ -65,19 +70,24 @@ class RootSift:
         keypoints = self._chosen(sift.detect(grey, None))
         scale = max(grey.shape) / max(full)
         if not keypoints:
-            empty = np.zeros((0, 2), np.uint8)
-            return LocalFeatures(np.zeros((0, 2), np.float16), np.zeros((0, 128), np.uint8), full, scale, empty)
+            codes, zero = self._encoded(np.zeros((0, 128), np.float32))
+            return LocalFeatures(np.zeros((0, 2), np.float16), codes, full, scale, np.zeros((0, 2), np.uint8), zero)
         keypoints, descriptors = sift.compute(grey, keypoints)
-        root = np.sqrt(descriptors / np.maximum(descriptors.sum(1, keepdims=True), 1e-9))
-        codes = np.minimum(np.rint(root * 512), 255).astype(np.uint8)
+        codes, zero = self._encoded(np.sqrt(descriptors / np.maximum(descriptors.sum(1, keepdims=True), 1e-9)))
         centre = np.array([grey.shape[1], grey.shape[0]], np.float32) / 2
         # OpenCV counts from the first pixel's centre, and places keypoints a quarter of a pixel too far
         points = np.array([k.pt for k in keypoints], np.float32) + 0.25 - centre
         frames = np.array([(k.angle * 256 / 360, 16 * np.log2(max(k.size, 1.0))) for k in keypoints], np.float32)
         direction, octaves = np.rint(frames[:, 0]) % 256, np.clip(np.rint(frames[:, 1]), 0, 255)
         return LocalFeatures(
-            points.astype(np.float16), codes, full, scale, np.stack([direction, octaves], 1).astype(np.uint8)
+            points.astype(np.float16), codes, full, scale, np.stack([direction, octaves], 1).astype(np.uint8), zero
         )
+
+    def _encoded(self, root: Vectors) -> tuple[NDArray[np.uint8], int]:
+        """Codes of unit descriptors ``(n, 128)``, and which of them is zero."""
+        if self.compact:
+            return shipped_basis().compress(root), ZERO
+        return np.minimum(np.rint(root * 512), 255).astype(np.uint8), 0
 
     def _chosen(self, keypoints: Sequence[Any]) -> list[Any]:
         """The ``limit`` keypoints that are kept, best first."""
@@ -103,10 +113,13 @@ def mirrored(features: LocalFeatures) -> LocalFeatures:
     Raises:
         ReseenError: they are no SIFT features.
     """
-    if features.frames is None or features.codes.shape[1] != 128:
+    compact = features.codes.shape[1] == DIM and features.zero == ZERO
+    if features.frames is None or not (compact or features.codes.shape[1] == 128):
         raise ReseenError("only SIFT features can be mirrored")
-    grid = features.codes.reshape(-1, 4, 4, 8)[:, ::-1]
+    full = shipped_basis().expand(features.codes) if compact else features.codes
+    grid = full.reshape(-1, 4, 4, 8)[:, ::-1]
     codes = np.take(grid, -np.arange(8) % 8, axis=3).reshape(-1, 128)
+    codes = shipped_basis().compress(codes) if compact else codes
     direction = (128 - features.frames[:, 0].astype(np.int64)) % 256
     frames = np.stack([direction.astype(np.uint8), features.frames[:, 1]], 1)
     return replace(features, points=features.points * np.array([-1, 1], np.float16), codes=codes, frames=frames)

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from reseen.search.geometry import Geometry, Verification, verify
-from reseen.search.geometry.probability import Calibration, default_calibration
+from reseen.search.geometry.probability import Calibration, default_calibration, describe
 from reseen.search.ranking import Hit, Match, Ranking
 from reseen.search.rerank.base import Evidence, RerankError
 
 
 @dataclass(frozen=True)
 class GeometryStage:
-    """``score = similarity + weight * min(ceiling, log(1 + evidence))``: likely matches rise, none sinks.
+    """``score = similarity + a log(1 + strength) + b explained``: what agrees on one geometry rises, none sinks.
 
-    The evidence is the calibrated ratio of the likelihoods of what was found, among true matches and among others.
-    Verification that finds nothing says little about buildings, so that it costs nothing.
+    The weights are those that put true matches before others on shortlists of many kinds
+    (:mod:`reseen.search.geometry.probability`). Verification that finds nothing says little about buildings and
+    things seen from another side, so that it costs nothing; the probability says what it means.
 
     Args:
         depth: hits that are verified.
-        weight: of the logarithm beside similarities of -1..1 (``docs/reranking.md`` has others).
-        ceiling: of the logarithm; beyond it the similarity decides again.
+        crowd: hits whose vectors say what is usual in this shortlist.
         threads: of matching and sampling.
         settings: of the verification.
-        calibration: of the evidence; the shipped one when None.
+        calibration: the weights; the shipped ones when None.
     """
 
     depth: int = 50
-    weight: float = 0.05
-    ceiling: float = 16.0
+    crowd: int = 100
     threads: int = 4
     settings: Geometry = field(default_factory=Geometry)
     calibration: Calibration | None = None
@@ -43,19 +41,31 @@ class GeometryStage:
         return replace(self, settings=replace(self.settings, **{option: True}))
 
     def __call__(self, ranking: Ranking, evidence: Evidence) -> Ranking:
-        """Each verified hit also gets its :class:`Match`: outline, inliers, probability and lines."""
+        """Each hit that was looked at also gets its :class:`Match`: whether and why it is the same thing."""
         calibration = self.calibration or default_calibration()
         checked = self.verified(ranking, evidence)
+        if not checked:
+            return ranking
+        rows = {hit.id: row for row, hit in enumerate(ranking.hits)}
+        looked = [rows[photo] for photo in checked]
+        others = [row for row in range(min(self.crowd, len(ranking.hits))) if ranking.hits[row].id not in checked]
+        vectors = evidence.vectors([ranking.hits[row].id for row in (*looked, *others)])
+        seen = describe([*checked.values()], vectors[: len(looked)] @ evidence.vector, vectors)
+        rises, probabilities = calibration.rises(seen), calibration.probabilities(seen)
+        log_evidence, verified = calibration.log_evidence(seen), calibration.verified(seen)
         hits: list[Hit] = list(ranking.hits)
-        for row, hit in enumerate(hits):
-            found = checked.get(hit.id)
-            if found is None:
-                continue
+        for n, (row, found) in enumerate(zip(looked, checked.values(), strict=True)):
             lines = tuple(((a, b), (c, d)) for a, b, c, d in found.lines)
-            evidence_for = calibration.log_evidence(found)
-            match = Match(found.outline, found.inliers, calibration.probability(found), evidence_for, lines)
-            rise = self.weight * min(self.ceiling, _softplus(evidence_for))
-            hits[row] = replace(hit, score=hit.score + rise, match=match)
+            match = Match(
+                found.outline,
+                found.inliers,
+                float(probabilities[n]),
+                float(log_evidence[n]),
+                lines,
+                kind=found.kind,
+                verified=bool(verified[n]) and found.kind != "none",
+            )
+            hits[row] = replace(hits[row], score=hits[row].score + float(rises[n]), match=match)
         return ranking.reordered(hits)
 
     def verified(self, ranking: Ranking, evidence: Evidence) -> dict[int, Verification]:
@@ -69,7 +79,3 @@ class GeometryStage:
         }
         found = verify(query, [*held.values()], self.settings, ranking.box, self.threads)
         return dict(zip(held, found, strict=True))
-
-
-def _softplus(x: float) -> float:
-    return x if x > 30 else math.log1p(math.exp(x))

@@ -12,13 +12,25 @@ from reseen.search.ranking import Ranking
 from reseen.search.rerank.base import Evidence, permuted, rescored
 from reseen.types import Vectors
 
+LIKELY = 0.5
+"""Probability above which a hit is expected to show the same thing."""
+POOLED = 0.5
+"""Share of the expected hits that may refine a query."""
+
 
 def _unit(x: NDArray[Any]) -> Vectors:
     return np.asarray(x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12), np.float32)
 
 
 def superglobal(
-    query: Vectors, vectors: Vectors, neighbours: int = 9, beta: float = 0.15, pool: Literal["max", "mean"] = "max"
+    query: Vectors,
+    vectors: Vectors,
+    neighbours: int = 9,
+    beta: float = 0.15,
+    pool: Literal["max", "mean"] = "max",
+    *,
+    pooled: int | None = None,
+    rises: Vectors | None = None,
 ) -> Vectors:
     """Scores ``(n,)`` of the first hits ``(n, d)`` by refined descriptors (SuperGlobal: Shao et al., 2023, Section 4).
 
@@ -33,6 +45,8 @@ def superglobal(
         beta: of the weights.
         pool: ``max`` as published; ``mean`` for vectors that were rotated by a whitening, whose largest values mean
             nothing.
+        pooled: hits that are pooled instead of ``neighbours + 1``; with fewer than 2 the query is not refined.
+        rises: ``(n,)`` what other evidence adds to the refined similarities when those hits are chosen.
     """
     similarity = vectors @ vectors.T
     np.fill_diagonal(similarity, np.inf)
@@ -42,9 +56,13 @@ def superglobal(
     weights[:, 0] = 1
     refined = np.einsum("nk,nkd->nd", weights, vectors[nearest]) / weights.sum(1, keepdims=True)
     first = refined @ query
-    best = refined[np.argsort(-first, kind="stable")[:count]]
-    pooled = best.max(0) if pool == "max" else best.mean(0)
-    return np.asarray((first + refined @ pooled) / 2, np.float32)
+    pooled = count if pooled is None else min(count, pooled)
+    if pooled < 2:
+        return np.asarray(first, np.float32)
+    chosen = first if rises is None else first + rises
+    best = refined[np.argsort(-chosen, kind="stable")[:pooled]]
+    asked = best.max(0) if pool == "max" else best.mean(0)
+    return np.asarray((first + refined @ asked) / 2, np.float32)
 
 
 def k_reciprocal(
@@ -110,6 +128,8 @@ class SuperGlobalStage:
     """:func:`superglobal` of the first ``depth`` hits.
 
     What an earlier stage found stays: each hit's score rises or falls as its refined score does against its similarity.
+    The method takes it that the first ten hits are right. Where geometry has said how likely each is, only as many refine
+    the query as the share :data:`POOLED` of the photos that are expected to show the same thing.
     """
 
     depth: int = 100
@@ -125,9 +145,21 @@ class SuperGlobalStage:
         if not ids:
             return ranking
         vectors = evidence.vectors(ids)
-        found = superglobal(evidence.vector, vectors, self.neighbours, self.beta, self.pool)
-        old = np.array([hit.score for hit in ranking.hits[: len(ids)]])
-        return rescored(ranking, old + found - vectors @ evidence.vector)
+        hits = ranking.hits[: len(ids)]
+        old = np.array([hit.score for hit in hits])
+        similarity = vectors @ evidence.vector
+        likely = [hit.probability for hit in hits if hit.probability is not None]
+        pooled = int(POOLED * sum(p for p in likely if p > LIKELY)) if likely else None
+        found = superglobal(
+            evidence.vector,
+            vectors,
+            self.neighbours,
+            self.beta,
+            self.pool,
+            pooled=pooled,
+            rises=np.asarray(old - similarity, np.float32),
+        )
+        return rescored(ranking, old + found - similarity)
 
 
 @dataclass(frozen=True)
