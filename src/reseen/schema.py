@@ -34,6 +34,7 @@ class Indexed(TypedDict):
     ignored: int
     moved: int
     removed: int
+    filled: int
     rejected: list[Rejected]
     fingerprint: str
 

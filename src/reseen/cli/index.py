@@ -24,7 +24,11 @@ def register(app: typer.Typer) -> None:
         ] = None,
         weights: Annotated[str | None, typer.Option(help="Backbone weights of a new collection: a file.")] = None,
         local: Annotated[
-            str | None, typer.Option(help="Local features of a new collection: none, sift, disk:FILE, aliked:FILE.")
+            str | None,
+            typer.Option(
+                help="Local features, by which searches are verified: sift, none, disk:FILE, aliked:FILE; photos of an "
+                "older collection that lack them are read again. [default: sift for a new collection]"
+            ),
         ] = None,
         labels: Annotated[str | None, typer.Option(help="CSV with the columns path and label.")] = None,
         label_from_folder: Annotated[
@@ -43,7 +47,6 @@ def register(app: typer.Typer) -> None:
         from reseen.collections import Collection
         from reseen.collections.creating import vacant
         from reseen.collections.labels import join, read_labels
-        from reseen.collections.local import full_name
         from reseen.descriptor import load
         from reseen.images import walk
 
@@ -56,18 +59,21 @@ def register(app: typer.Typer) -> None:
                 raise CollectionError(f"{folder}: there is no collection yet")
             if all(item.ignored for item in walk(photos)):
                 raise CollectionError(f"{', '.join(photos)}: there are no photos here")
-            collection = Collection.create(folder, load(recipe or "default", weights=weights), local=local or "none")
+            collection = Collection.create(folder, load(recipe or "default", weights=weights), local=local or "sift")
         else:
             given = load(recipe, weights=weights) if recipe else None
             collection = Collection.open(folder, given)
-            if local is not None and full_name(local) != collection.manifest.local:
-                raise CollectionError(
-                    f"{folder}: was made with --local {collection.manifest.local}; "
-                    f"index into a new collection for {local}"
-                )
+            if local == "none" != collection.manifest.local:
+                raise CollectionError(f"{folder}: keeps local features; index into a new collection for --local none")
             for damage in collection.damage:
                 console.note(f"damaged: {damage}; going on from version {collection.version}")
         patient(collection, wait, quiet=quiet or as_json)
+        filled = None
+        if local not in (None, "none") and not dry_run:
+            with console.progress("local features", quiet=quiet or as_json) as step:
+                filled = collection.add_local_features(local, progress=step)
+        elif collection.manifest.local == "none" and local is None:
+            console.note(f"{folder} keeps no local features: `--local sift` adds them, and its searches are verified")
         with console.progress("indexing", quiet=quiet or as_json) as step:
             if sync:
                 report = collection.sync(
@@ -80,6 +86,9 @@ def register(app: typer.Typer) -> None:
                 )
             else:
                 report = collection.add(*photos, labels=named, label_from_folder=label_from_folder, progress=step)
+        if filled is not None:
+            report.filled = filled.filled
+            report.rejected += filled.rejected
         if named:
             joined = join(named, [row.path for row in collection.photos() if row.path])
             for rows, what in ((joined.unknown, "match no photo"), (joined.ambiguous, "match several photos")):
@@ -90,10 +99,11 @@ def register(app: typer.Typer) -> None:
         elif not quiet:
             for item in report.rejected:
                 console.note(f"rejected {item.path}: {item.reason}")
+            with_features = f"{report.filled} given local features, " if report.filled else ""
             synced = f"{report.moved} moved, {report.removed} removed, " if sync else ""
             console.note(
                 f"{'would be: ' if dry_run else ''}{report.added} added, {report.updated} updated, {report.unchanged} "
-                f"unchanged, {synced}{report.ignored} ignored, {len(report.rejected)} rejected; "
+                f"unchanged, {synced}{with_features}{report.ignored} ignored, {len(report.rejected)} rejected; "
                 f"{len(collection)} photos in {folder}"
             )
         accepted = report.added + report.updated + report.unchanged + report.moved + report.removed

@@ -68,14 +68,14 @@ class Collection:
             self.__dict__.pop(made, None)
 
     @classmethod
-    def create(cls, path: PathLike, descriptor: Encoder, *, local: str = "none") -> Collection:
+    def create(cls, path: PathLike, descriptor: Encoder, *, local: str = "sift") -> Collection:
         """A new, empty collection in a folder that does not exist or is empty.
 
         Args:
             path: of the folder.
             descriptor: saved inside; every vector of the collection is made by it.
-            local: local features to keep beside the vectors for re-ranking: ``none``, ``sift``, or a learned extractor
-                (:func:`reseen.search.local.create_extractor`).
+            local: local features to keep beside the vectors, by which searches are verified: ``sift``, ``none``, or a
+                learned extractor (:func:`reseen.search.local.create_extractor`).
 
         Raises:
             CollectionError: there is something at ``path``, or it cannot be written.
@@ -255,15 +255,14 @@ class Collection:
         asked = self.query(query, box)
         depth = self._chain(rerank, asked).depth
         ranking = self.nearest(asked, max(k, depth) if k > 0 else k, where=where)
+        proposed: list[int] = []
         if depth and first != "global" and asked.has_features and self._inverted is not None:
-            ranking = self._shortlist(asked, ranking, depth, first, where)
-        return self.rerank(ranking, asked, rerank).top(k)
+            proposed = self._proposed(asked, ranking, depth, first, where)
+            ranking = self._with(ranking, proposed, asked)
+        return self.rerank(ranking, asked, rerank, proposed=proposed).top(k)
 
-    def _shortlist(self, asked: Query, ranking: Ranking, depth: int, first: First, where: Where | None) -> Ranking:
-        """A ranking whose first ``depth`` hits are those of the words too, in the order of both.
-
-        They stand under the similarities that stood there: what comes after compares them with the others.
-        """
+    def _proposed(self, asked: Query, ranking: Ranking, depth: int, first: First, where: Where | None) -> list[int]:
+        """Ids of the photos that the words find, with those of the ranking where ``first`` says so, best first."""
         assert self._inverted is not None
         features = asked.features(self._extractor).inside(asked.box)
         allowed = None if where is None else allowed_ids(where, self._snapshot.rows)
@@ -274,17 +273,18 @@ class Collection:
             assert self._inverted is not None
             found, _ = self._inverted.search([features], depth, allowed)
         words = found[0].tolist()
-        chosen = fused([words] if first == "local" else [[hit.id for hit in ranking.hits[:depth]], words], depth)
-        if not chosen:
+        return fused([words] if first == "local" else [[hit.id for hit in ranking.hits[:depth]], words], depth)
+
+    def _with(self, ranking: Ranking, photos: Sequence[int], asked: Query) -> Ranking:
+        """The ranking and those of some photos that it lacks, all by similarity."""
+        held = {hit.id for hit in ranking}
+        missing = [photo for photo in photos if photo not in held]
+        if not missing:
             return ranking
-        similar = self.vectors_of(chosen) @ self._vector(asked)
-        taken = set(chosen)
-        rest = [] if first == "local" else [hit for hit in ranking.hits if hit.id not in taken]
-        scores = sorted([*map(float, similar), *(hit.score for hit in rest)], reverse=True)
-        rows = [self._snapshot.rows[photo] for photo in chosen]
-        named = [(row.id, row.name, row.label) for row in rows] + [(hit.id, hit.path, hit.label) for hit in rest]
-        hits = [Hit(i, *of[:2], score, of[2]) for i, (of, score) in enumerate(zip(named, scores, strict=True), 1)]
-        return ranking.reordered(hits)
+        rows = [self._snapshot.rows[photo] for photo in missing]
+        similar = self.vectors_of(missing) @ self._vector(asked)
+        more = (Hit(1, row.id, row.name, float(s), row.label) for row, s in zip(rows, similar, strict=True))
+        return ranking.reordered([*ranking, *more])
 
     @cached_property
     def _inverted(self) -> InvertedFile | None:
@@ -310,17 +310,20 @@ class Collection:
         """:meth:`nearest` of a vector ``(dim,)`` of this collection's descriptor; needs no network."""
         return self.nearest(Query(vector, box, name=query), k)
 
-    def rerank(self, ranking: Ranking, query: Asked, rerank: str = "auto") -> Ranking:
+    def rerank(
+        self, ranking: Ranking, query: Asked, rerank: str = "auto", *, proposed: Sequence[int] = ()
+    ) -> Ranking:
         """A ranking of :meth:`nearest`, looked at again by the stages that ``rerank`` names.
 
         Args:
             ranking: at least as long as the stages look.
             query: what was asked; a :class:`reseen.Query` is not decoded again.
             rerank: see :meth:`search`.
+            proposed: ids of the ranking in the order in which they deserve to be verified; its own when empty.
         """
         asked = self.query(query)
         chain = self._chain(rerank, asked)
-        return chain(ranking, self._evidence(asked, chain)) if chain.stages else ranking
+        return chain(ranking, replace(self._evidence(asked, chain), proposed=proposed)) if chain.stages else ranking
 
     def rerank_depth(self, rerank: str) -> int:
         """How many hits the stages that ``rerank`` names look at; 0 where there are none."""
@@ -447,6 +450,28 @@ class Collection:
         """Index uploads: (name, photo) pairs, photos as bytes, PIL images or arrays; a name used before is updated."""
         with self._writing() as writer:
             report = writer.add_photos(self.encoder, photos, labels or {})
+            open_inverted(writer.snapshot)
+            return report
+
+    def add_local_features(self, local: str = "sift", *, progress: Progress | None = None) -> Report:
+        """Local features of the photos that lack them, read again from their files; nothing else changes.
+
+        Begun work goes on where it stopped; a photo whose file is gone or changed is reported and stays as it is.
+
+        Args:
+            local: see :meth:`create`; a collection that keeps some takes no others.
+            progress: called with (photos done, photos in all).
+
+        Raises:
+            CollectionError: it keeps others, or cannot be written.
+        """
+        held = self.manifest.local
+        if held in ("none", full_name(local)):
+            held = full_name(local)
+        elif held.partition("-")[0] != local:
+            raise CollectionError(f"{self.folder}: keeps {held}; index into a new collection for {local}")
+        with self._writing() as writer:
+            report = writer.fill_local(held, progress)
             open_inverted(writer.snapshot)
             return report
 

@@ -10,7 +10,10 @@ from reseen.errors import PhotoRejected
 
 @dataclass
 class Report:
-    """What an ``add`` did: counts, and a reason for every photo that was refused."""
+    """What an ``add`` did: counts, and a reason for every photo that was refused.
+
+    ``filled`` counts older photos that were given local features.
+    """
 
     added: int = 0
     updated: int = 0
@@ -18,6 +21,7 @@ class Report:
     ignored: int = 0
     moved: int = 0
     removed: int = 0
+    filled: int = 0
     rejected: list[PhotoRejected] = field(default_factory=list)
     fingerprint: str = ""
 
@@ -31,6 +35,7 @@ class Report:
             "ignored": self.ignored,
             "moved": self.moved,
             "removed": self.removed,
+            "filled": self.filled,
             "rejected": rejected,
             "fingerprint": self.fingerprint,
         }

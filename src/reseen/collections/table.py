@@ -339,6 +339,11 @@ class Table:
         found = self._some(ids, ["id", "features"]).to_pydict()
         return {i: data for i, data in zip(found["id"], found["features"], strict=True) if data is not None}
 
+    def without_features(self) -> list[int]:
+        """Ids of the photos whose local features are not kept."""
+        with explained(f"reading {self.folder}"):
+            return [int(i) for i in self._data.to_table(columns=["id"], filter="features IS NULL")["id"].to_pylist()]
+
     def _some(self, ids: Sequence[int], columns: list[str] | None) -> pa.Table:
         parts = []
         with explained(f"reading {self.folder}"):

@@ -27,7 +27,7 @@ from reseen.collections.snapshot import Snapshot, open_snapshot
 from reseen.collections.table import Row, Table, as_arrow, sealed
 from reseen.encoder import Encoder
 from reseen.errors import CollectionDamaged, CollectionError, PhotoRejected
-from reseen.images import Found, Photo, PhotoLike, display, read_bytes
+from reseen.images import Found, Photo, PhotoLike, display, load_photo, ordered_map, read_bytes
 from reseen.search.local import create_extractor
 from reseen.types import Ids, Progress, Vectors
 
@@ -232,6 +232,47 @@ class Writer:
             self.snapshot.take_vectors_of(before, np.array([photo.row.id for photo in ready], np.int64), vectors)
         report.updated += len(known)
         report.added += len(ready) - len(known)
+
+    def fill_local(self, local: str, progress: Progress | None) -> Report:
+        """Local features of the photos that lack them, batch by batch; vectors and ids stay."""
+        report = Report(fingerprint=self.snapshot.manifest.fingerprint)
+        if self.snapshot.manifest.local != local:
+            self._turn_to(self.snapshot.manifest.next(local=local))
+        extractor = create_extractor(local)
+        rows = [self.snapshot.rows[photo] for photo in self.snapshot.table.without_features()]
+
+        def extracted(row: Row) -> bytes | PhotoRejected:
+            try:
+                data = read_bytes(row.path) if row.path else b""
+                if sha256(data) != row.sha256:
+                    reason = "changed since it was indexed" if row.path else "an upload: give it again"
+                    return PhotoRejected(row.name, reason)
+                photo = load_photo(data, at_least=extractor.side)
+            except (PhotoRejected, OSError) as error:
+                return PhotoRejected(row.name, getattr(error, "reason", None) or str(error))
+            return extraction(extractor)(photo)
+
+        ready: dict[int, bytes] = {}
+        for number, (row, found) in enumerate(
+            zip(rows, ordered_map(extracted, rows, workers=os.cpu_count() or 1), strict=True), 1
+        ):
+            if isinstance(found, PhotoRejected):
+                report.rejected.append(found)
+            else:
+                ready[row.id] = found
+            if len(ready) >= BATCH or (ready and number == len(rows)):
+                contents = self.snapshot.table.full([*ready])
+                column = contents.schema.get_field_index("features")
+                data = [ready[photo] for photo in contents["id"].to_pylist()]
+                kind = contents.schema.field(column)
+                self._commit(
+                    self.snapshot.table.changed([*ready], contents.set_column(column, kind, pa.array(data, kind.type)))
+                )
+                report.filled += len(ready)
+                ready = {}
+            if progress is not None:
+                progress(number, len(rows))
+        return report
 
     def move(self, moved: Sequence[tuple[Row, Found]]) -> None:
         """Give photos another path; everything else of them stays, so that they are not encoded again."""

@@ -69,11 +69,11 @@ class GeometryStage:
         return ranking.reordered(hits)
 
     def verified(self, ranking: Ranking, evidence: Evidence) -> dict[int, Verification]:
-        """The first hits that have local features, by id, against the query."""
+        """The hits that deserve it most and have local features, by id, against the query."""
         if evidence.features is None:
             raise RerankError("geometry needs local features; index the photos with `--local sift`")
         query = evidence.query.features(evidence.extractor)
-        ids = [hit.id for hit in ranking.hits[: self.depth]]
+        ids = [*(evidence.proposed or [hit.id for hit in ranking])][: self.depth]
         held = {
             photo: features for photo, features in zip(ids, evidence.features(ids), strict=True) if features is not None
         }
