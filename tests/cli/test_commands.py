@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reseen import schema
+
 
 @pytest.fixture
 def tiny(tmp_path, make):
@@ -52,7 +54,7 @@ def test_search_prints_one_object_per_query(museum, tmp_path, call):
     assert lines[0]["query"] == str(first) and lines[0]["box"] is None and lines[0]["no_match"] is False
     assert [hit["rank"] for hit in lines[0]["hits"]] == [1, 2]
     assert lines[1]["hits"][0]["path"] == str(second)
-    assert set(lines[0]["hits"][0]) == {"rank", "id", "path", "score", "label"}
+    assert set(lines[0]["hits"][0]) == schema.Hit.__annotations__.keys()
 
 
 def test_boxes_on_the_command_line(museum, tmp_path, call):
@@ -124,7 +126,7 @@ def test_local_features_from_index_to_page(tmp_path, tiny, call):
     assert call(*made, "sift")[0] == 0
     code, _, err = call(*made, "disk:weights.pth")
     assert code == 1 and "disk" in err
-    assert json.loads(call("info", museum, "--json")[1])["local"].startswith("sift-640-")
+    assert json.loads(call("info", museum, "--json")[1])["local"] == "sift-640-560-0.01-3-40-pca64"
     code, out, _ = call("search", museum, query, "-k", 2, "--json", "--html", page)
     first, second = json.loads(out)["hits"]
     assert code == 0 and first["path"].endswith("2.png")
@@ -157,7 +159,8 @@ def test_errors_are_one_line_and_an_exit_code(museum, tmp_path, tiny, call, make
         (1, ("index", tmp_path / "gone", "--to", tmp_path / "n", "--recipe", tiny), "no such file or folder"),
         (1, ("index", empty, "--to", tmp_path / "n", "--recipe", tiny), "no photos here"),
         (1, ("index", tmp_path / "photos", "--to", museum, "--recipe", other), "were made by 'tiny'"),
-        (1, ("index", tmp_path / "photos", "--to", museum, "--local", "sift"), "--local none"),
+        (1, ("index", tmp_path / "photos", "--to", museum, "--local", "none"), "--local none"),
+        (1, ("index", tmp_path / "photos", "--to", museum, "--local", "sift-320-100-0.01-3-40"), "into a new collection"),
         (1, ("index", tmp_path / "photos", "--to", tmp_path / "n", "--recipe", "nope"), "there is no recipe"),
         (1, ("search", tmp_path / "gone", "x.jpg"), "no such collection"),
         (1, ("search", museum, tmp_path / "gone.jpg"), "no such file"),

@@ -32,7 +32,7 @@ def test_every_photo_finds_itself(museum, tmp_path):
     for path in sorted((tmp_path / "photos").iterdir()):
         ranking = museum.search(path, k=3)
         assert ranking[0].path == str(path)
-        assert ranking[0].score == pytest.approx(1, abs=1e-5)
+        assert ranking[0].similarity == pytest.approx(1, abs=1e-5)
         assert len(ranking) == 3
     assert len(museum.search(path, k=500)) == 20
 

@@ -65,7 +65,7 @@ def test_a_blank_query_keeps_the_order_of_the_vectors(gallery):
 
 def test_without_local_features(tmp_path, make, paint):
     paint(tmp_path / "photos", 5)
-    collection = Collection.create(tmp_path / "plain.reseen", make())
+    collection = Collection.create(tmp_path / "plain.reseen", make(), local="none")
     collection.add(tmp_path / "photos")
     query = tmp_path / "photos" / "0002.png"
     assert collection.search(query) == collection.search(query, rerank="none")

@@ -29,7 +29,9 @@ def test_a_reference_photo_is_its_instance(collection):
     first = answer.hits[0]
     assert not answer.no_match and answer.query == row.name and answer.box is None
     assert (first.rank, first.instance, first.photos[0]) == (1, "work 3", row.name)
-    assert first.score == pytest.approx(1, abs=1e-4) and first.confidence == pytest.approx(1 / (1 + np.exp(-5)), 1e-3)
+    assert first.score > 1 and first.confidence > 1 / (1 + np.exp(-5))
+    plain = Identifier(collection, calibration=SURE, rerank="none").identify(row.name).hits[0]
+    assert plain.score == pytest.approx(1, abs=1e-4) and plain.confidence == pytest.approx(1 / (1 + np.exp(-5)), 1e-3)
     assert all(name.endswith(".png") and "work 3" in name for name in first.photos) and len(first.photos) == 2
     scores = [hit.score for hit in answer.hits]
     assert scores == sorted(scores, reverse=True) and [h.rank for h in answer.hits] == [1, 2, 3, 4, 5]
@@ -117,7 +119,10 @@ def test_what_is_not_there_stays_no_match_with_geometry(shelf, tmp_path):
     )
 
 
-def test_reranking_without_local_features(collection):
+def test_reranking_without_local_features(tmp_path, make, paint):
+    paint(tmp_path / "photos", 3)
+    collection = Collection.create(tmp_path / "plain", make(), local="none")
+    collection.add(tmp_path / "photos")
     with pytest.raises(RerankError, match="--local sift"):
         Identifier(collection, rerank="geometry")
     assert Identifier(collection).depth == 0

@@ -55,8 +55,8 @@ def test_it_is_kept_in_half_precision_and_comes_back(learned, tmp_path):
 
 
 def test_features_of_another_kind_do_not_fit(learned):
-    with pytest.raises(ReseenError, match="128 dimensions, not 64"):
-        learned.describe(features(np.random.default_rng(0), 5, dim=64))
+    with pytest.raises(ReseenError, match="128 dimensions, not 32"):
+        learned.describe(features(np.random.default_rng(0), 5, dim=32))
 
 
 def test_too_few_features_are_said():

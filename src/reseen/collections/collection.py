@@ -363,7 +363,12 @@ class Collection:
             kept = self.features(wanted)
             return [LocalFeatures.from_bytes(kept[photo]) if photo in kept else None for photo in wanted]
 
-        evidence = Evidence(query, self.vectors_of, encoder=None if query.has_vector else self.encoder)
+        evidence = Evidence(
+            query,
+            self.vectors_of,
+            encoder=None if query.has_vector else self.encoder,
+            descriptor=self.manifest.recipe,
+        )
         if "features" in chain.needs:
             evidence = replace(evidence, features=features, extractor=self._extractor)
         if "maps" in chain.needs:

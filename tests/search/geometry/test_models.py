@@ -32,7 +32,7 @@ def test_upright_refuses_turned_objects(turns):
 
 def pairs_of(q, p):
     rows = np.arange(len(q))
-    return Pairs(rows, rows, np.eye(len(p), len(q), dtype=np.float32))
+    return Pairs(rows, rows, np.eye(len(p), len(q), dtype=np.float32), np.ones(len(q), np.float32))
 
 
 def test_the_guided_pass_finds_the_matches_that_the_ratio_test_refused():

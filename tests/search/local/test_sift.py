@@ -5,6 +5,7 @@ import pytest
 
 from reseen.errors import CollectionDamaged, ReseenError
 from reseen.search.local import LocalFeatures, RootSift
+from reseen.search.local.compact import shipped_basis
 from reseen.search.local.sift import mirrored
 
 
@@ -16,15 +17,16 @@ def noise():
     return cv2.resize(rough, (480, 360), interpolation=cv2.INTER_CUBIC)
 
 
-def test_bytes_come_back_and_count_134_a_keypoint(noise):
-    found = RootSift(limit=200).extract(noise)
+@pytest.mark.parametrize(("compact", "each", "zero"), [(True, 70, 128), (False, 134, 0)])
+def test_bytes_come_back_and_count_70_or_134_a_keypoint(noise, compact, each, zero):
+    found = RootSift(limit=200, compact=compact).extract(noise)
     again = LocalFeatures.from_bytes(found.to_bytes())
     assert len(found) == 200
-    assert len(found.to_bytes()) == 26 + 134 * 200
+    assert len(found.to_bytes()) == 26 + each * 200
     assert np.array_equal(again.points, found.points)
     assert np.array_equal(again.codes, found.codes)
     assert np.array_equal(again.frames, found.frames)
-    assert (again.size, again.scale, again.zero) == ((480, 360), 1.0, 0)
+    assert (again.size, again.scale, again.zero) == ((480, 360), 1.0, zero)
 
 
 def test_features_without_frames_and_with_signed_codes_come_back():
@@ -49,11 +51,13 @@ def test_frames_are_directions_and_octaves(noise):
         assert abs(np.median((change[:, axis] + 128) % 256 - 128) - expected) <= 1
 
 
-def test_mirrored_features_are_those_of_the_mirrored_photo(noise):
-    ours, other = mirrored(RootSift().extract(noise)), RootSift().extract(noise[:, ::-1])
+@pytest.mark.parametrize(("compact", "alike"), [(True, 0.98), (False, 0.99)])
+def test_mirrored_features_are_those_of_the_mirrored_photo(noise, compact, alike):
+    sift = RootSift(compact=compact)
+    ours, other = mirrored(sift.extract(noise)), sift.extract(noise[:, ::-1])
     similarity = ours.vectors() @ other.vectors().T
     nearest = similarity.argmax(1)
-    assert np.median(similarity.max(1)) > 0.99
+    assert np.median(similarity.max(1)) > alike
     assert np.median(np.abs(ours.points - other.points[nearest])) < 0.2
     apart = ours.frames.astype(int) - other.frames[nearest]
     assert np.median(np.abs((apart[:, 0] + 128) % 256 - 128)) <= 2
@@ -82,11 +86,14 @@ def test_a_dark_photo_gives_more_keypoints_when_equalised(noise):
 def test_quantised_descriptors_stay_close_to_rootsift(noise):
     import cv2
 
-    found = RootSift(limit=100, equalise=0).extract(noise)
+    found = RootSift(limit=100, equalise=0, compact=False).extract(noise)
     _, raw = cv2.SIFT.create(contrastThreshold=0.01).detectAndCompute(cv2.cvtColor(noise, cv2.COLOR_RGB2GRAY), None)
     root = np.sqrt(raw / raw.sum(1, keepdims=True))
     nearest = (found.vectors() @ root.T).max(1)
     assert nearest.min() > 0.997
+    compact = RootSift(limit=100, equalise=0).extract(noise)
+    assert compact.codes.shape == (100, 64)
+    assert ((shipped_basis().expand(compact.codes) @ root.T).max(1) > 0.9).all()
 
 
 def test_points_are_in_full_pixels_whatever_the_extraction_size(noise):
@@ -109,7 +116,7 @@ def test_a_box_keeps_what_is_inside(noise):
 def test_blank_photos_have_no_features(shape):
     found = RootSift().extract(np.full((*shape, 3), 128, np.uint8))
     assert len(found) == 0
-    assert found.vectors().shape == (0, 128)
+    assert found.vectors().shape == (0, 64)
     assert len(LocalFeatures.from_bytes(found.to_bytes())) == 0
 
 

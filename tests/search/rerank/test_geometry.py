@@ -94,30 +94,87 @@ def test_without_local_features_it_says_how_to_get_them(evidence):
         GeometryStage()(ranking(0), Evidence(evidence.query, evidence.vectors))
 
 
-def test_more_agreement_is_more_likely():
-    calibration = default_calibration()
-    assert set(calibration.weights) == set(describe(found(0)))
-    values = [calibration.log_odds(found(n, n)) for n in (6, 10, 20, 40)]
-    assert values == sorted(values)
-    assert values[0] < 0 < values[-1]
-    assert 0 < calibration.probability(found(0)) < 0.02
-    assert calibration.log_evidence(found(0)) < 0 < calibration.log_evidence(found(20, 20))
+def looked(*votes):
+    """What the models see of pairs of which so many places agree, on one plane, and of which nothing else is known."""
+    pairs = [replace(found(n, n), strength=float(n)) for n in votes]
+    return describe(pairs, np.zeros(len(pairs)), np.eye(len(pairs), dtype=np.float32))
+
+
+def test_more_agreement_is_more_likely_and_rises_higher():
+    calibration, seen = default_calibration(), looked(0, 6, 10, 20, 40)
+    assert set(seen) >= {*calibration.order, *calibration.same, *calibration.geometry}
+    for values in (calibration.log_evidence(seen), calibration.probabilities(seen), calibration.rises(seen)):
+        assert (np.diff(values) > 0).all()
+    assert calibration.rises(seen)[0] == 0
+    assert calibration.log_evidence(seen)[0] < 0 < calibration.log_evidence(seen)[-1]
+    assert calibration.probabilities(seen)[0] < 0.02
+    assert calibration.verified(seen).tolist() == [False, False, False, True, True]
+
+
+def test_repeated_texture_is_worth_less_than_distinctive_places():
+    few, many = (replace(found(30, 30), strength=strength) for strength in (5.0, 40.0))
+    seen = describe([few, many], np.zeros(2), np.eye(2, dtype=np.float32))
+    evidence = default_calibration().log_evidence(seen)
+    assert evidence[0] < evidence[1] - 2
+
+
+def test_a_hit_with_its_own_kind_around_it_is_likelier():
+    pairs = [found(0)] * 40
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(40, 16)).astype(np.float32)
+    vectors[:6] = vectors[0] + 0.1 * vectors[:6]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    seen = describe(pairs, np.full(40, 0.5), vectors)
+    assert seen["fifth"][:6].min() > seen["fifth"][6:].max()
+    likely = default_calibration().probabilities(seen)
+    assert likely[:6].min() > likely[6:].max()
+
+
+def test_what_agrees_with_every_photo_of_the_shortlist_is_background():
+    usual = [replace(found(20, 20), strength=20.0)] * 10
+    alone = [replace(found(20, 20), strength=20.0), *[found(0)] * 9]
+    vectors = np.eye(10, dtype=np.float32)
+    first, second = (describe(pairs, np.zeros(10), vectors)["background"][0] for pairs in (usual, alone))
+    assert first == pytest.approx(np.log1p(20)) and second == 0
 
 
 def test_probability_never_overflows():
-    assert Calibration({**default_calibration().weights, "log_votes": 1e6}).probability(found(10**9, 10**9)) == 1.0
+    endless = replace(default_calibration(), same={"log_strength": 1e9})
+    assert endless.probabilities(looked(10**9)) == [1.0]
 
 
 def test_evidence_is_the_odds_beside_those_of_the_prior():
-    even = Calibration(dict.fromkeys(describe(found(0)), 0.0), prior=0.02)
-    assert even.probability(found(30, 30)) == 0.5
-    assert even.log_evidence(found(30, 30)) == pytest.approx(np.log(0.98 / 0.02))
+    even = Calibration({}, {"constant": 0.0}, {"constant": 0.0}, prior=0.02)
+    assert even.probabilities(looked(30)) == [0.5]
+    assert even.log_evidence(looked(30)) == pytest.approx(np.log(0.98 / 0.02))
 
 
 def test_another_calibration_changes_the_rise(evidence):
-    sure = Calibration({**default_calibration().weights, "constant": 50.0})
-    rise = GeometryStage(calibration=sure, weight=0.5, ceiling=2.0)(ranking(0), evidence)[0].score - 0.49
-    assert rise == pytest.approx(1.0)
+    sure = Calibration({"constant": 0.7}, {"constant": 0.0}, {"constant": 0.0})
+    after = GeometryStage(calibration=sure)(ranking(0), evidence)[0]
+    assert after.score - after.similarity == pytest.approx(0.7)
+    assert after.similarity == 0.49
+
+
+def test_similarities_of_another_descriptor_say_nothing_about_the_probability(evidence):
+    calibration = replace(default_calibration(), same={"constant": 9.0}, descriptor="known")
+    stage = GeometryStage(calibration=calibration)
+    known, other = (stage(ranking(0), replace(evidence, descriptor=name))[0].probability for name in ("known", "x"))
+    assert other < 0.1 < 0.99 < known
+
+
+def test_what_was_proposed_is_verified_instead_of_the_first_hits(evidence):
+    after = GeometryStage(depth=2)(ranking(0, 1, 2, 3, 4), replace(evidence, proposed=(4, 2, 0)))
+    assert {hit.id for hit in after if hit.match is not None} == {4, 2}
+    assert after[0].id == 4
+
+
+def test_why_a_hit_was_found_in_words(evidence):
+    first, second = GeometryStage()(ranking(0, 4), evidence)
+    assert first.why == f"{first.inliers} points agree on one plane" and first.verified
+    assert second.why == "similar look, not verified" and not second.verified
+    assert ranking(0)[0].why == "similar look" and ranking(0)[0].probability is None
+    assert {"similarity", "inliers", "verified", "probability", "why"} <= set(first.to_json())
 
 
 def test_a_mirrored_shelf_is_found_on_request(shelf, evidence):
@@ -128,7 +185,7 @@ def test_a_mirrored_shelf_is_found_on_request(shelf, evidence):
 
 
 def test_a_query_without_keypoints_leaves_the_ranking(evidence):
-    blank = replace(evidence, query=Query(np.full((90, 90, 3), 7, np.uint8)), extractor=SIFT)
+    blank = replace(evidence, query=Query(np.full((90, 90, 3), 7, np.uint8), vector=evidence.vector), extractor=SIFT)
     after = GeometryStage()(ranking(0, 1, 4), blank)
     assert [hit.id for hit in after] == [0, 1, 4]
     assert all(hit.match.inliers == 0 for hit in after)

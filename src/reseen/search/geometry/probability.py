@@ -67,23 +67,28 @@ class Calibration:
 
     Attributes:
         order: what is added to the similarity.
-        same: log odds of the same thing, from everything.
+        same: log odds of the same thing, from everything; geometry alone may convince of more.
         geometry: log odds from the geometry alone, were the share ``prior`` of all pairs true.
         prior: one photo of a shortlist of fifty.
+        descriptor: the recipe whose similarities ``order`` and ``same`` know.
     """
 
     order: Mapping[str, float]
     same: Mapping[str, float]
     geometry: Mapping[str, float]
     prior: float = 0.02
+    descriptor: str = "default"
 
     def rises(self, seen: Mapping[str, Values]) -> Values:
         """What each hit gains over its similarity, ``(n,)``; nothing where no place agrees."""
         return _sum(self.order, seen)
 
-    def probabilities(self, seen: Mapping[str, Values]) -> Values:
-        """Of the same thing, ``(n,)``, 0..1."""
-        return np.asarray(1 / (1 + np.exp(-np.clip(_sum(self.same, seen), -500, 500))))
+    def probabilities(self, seen: Mapping[str, Values], *, similar: bool = True) -> Values:
+        """Of the same thing, ``(n,)``, 0..1; by geometry alone where the similarities are not ``similar`` to those known."""
+        odds = _sum(self.geometry, seen)
+        if similar:
+            odds = np.maximum(odds, _sum(self.same, seen))
+        return np.asarray(1 / (1 + np.exp(-np.clip(odds, -500, 500))))
 
     def log_evidence(self, seen: Mapping[str, Values]) -> Values:
         """Log of how many times more often true pairs look so than others do, by geometry alone, ``(n,)``."""
@@ -96,7 +101,7 @@ class Calibration:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         weights = {name: dict(getattr(self, name)) for name in ("order", "same", "geometry")}
-        return {"prior": self.prior, **weights}
+        return {"descriptor": self.descriptor, "prior": self.prior, **weights}
 
 
 def _sum(weights: Mapping[str, float], seen: Mapping[str, Values]) -> Values:
@@ -107,4 +112,4 @@ def _sum(weights: Mapping[str, float], seen: Mapping[str, Values]) -> Values:
 def default_calibration() -> Calibration:
     """The one that is shipped (``tools/calibrate_geometry.py`` learns it)."""
     values = json.loads(files("reseen.search.geometry").joinpath("calibration.json").read_text("utf-8"))
-    return Calibration(values["order"], values["same"], values["geometry"], values["prior"])
+    return Calibration(values["order"], values["same"], values["geometry"], values["prior"], values["descriptor"])

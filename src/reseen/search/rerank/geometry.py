@@ -51,7 +51,8 @@ class GeometryStage:
         others = [row for row in range(min(self.crowd, len(ranking.hits))) if ranking.hits[row].id not in checked]
         vectors = evidence.vectors([ranking.hits[row].id for row in (*looked, *others)])
         seen = describe([*checked.values()], vectors[: len(looked)] @ evidence.vector, vectors)
-        rises, probabilities = calibration.rises(seen), calibration.probabilities(seen)
+        known = evidence.descriptor == calibration.descriptor
+        rises, probabilities = calibration.rises(seen), calibration.probabilities(seen, similar=known)
         log_evidence, verified = calibration.log_evidence(seen), calibration.verified(seen)
         hits: list[Hit] = list(ranking.hits)
         for n, (row, found) in enumerate(zip(looked, checked.values(), strict=True)):

@@ -45,7 +45,7 @@ def superglobal(
         beta: of the weights.
         pool: ``max`` as published; ``mean`` for vectors that were rotated by a whitening, whose largest values mean
             nothing.
-        pooled: hits that are pooled instead of ``neighbours + 1``; with fewer than 2 the query is not refined.
+        pooled: hits that are pooled instead of ``neighbours + 1``.
         rises: ``(n,)`` what other evidence adds to the refined similarities when those hits are chosen.
     """
     similarity = vectors @ vectors.T
@@ -57,8 +57,6 @@ def superglobal(
     refined = np.einsum("nk,nkd->nd", weights, vectors[nearest]) / weights.sum(1, keepdims=True)
     first = refined @ query
     pooled = count if pooled is None else min(count, pooled)
-    if pooled < 2:
-        return np.asarray(first, np.float32)
     chosen = first if rises is None else first + rises
     best = refined[np.argsort(-chosen, kind="stable")[:pooled]]
     asked = best.max(0) if pool == "max" else best.mean(0)
@@ -129,7 +127,8 @@ class SuperGlobalStage:
 
     What an earlier stage found stays: each hit's score rises or falls as its refined score does against its similarity.
     The method takes it that the first ten hits are right. Where geometry has said how likely each is, only as many refine
-    the query as the share :data:`POOLED` of the photos that are expected to show the same thing.
+    the query as the share :data:`POOLED` of the photos that are expected to show the same thing; where that is not two,
+    nothing is changed.
     """
 
     depth: int = 100
@@ -150,6 +149,8 @@ class SuperGlobalStage:
         similarity = vectors @ evidence.vector
         likely = [hit.probability for hit in hits if hit.probability is not None]
         pooled = int(POOLED * sum(p for p in likely if p > LIKELY)) if likely else None
+        if pooled is not None and pooled < 2:
+            return ranking
         found = superglobal(
             evidence.vector,
             vectors,
