@@ -1,33 +1,28 @@
 """Re-ranking, stage by stage: precision@1, mAP and open-set detection.
 
     python -m research.rerank [--photos ../shared/data] [--failures] [--open-set]
-    python -m research.rerank --together [--chains geometry geometry+superglobal]
     python -m research.rerank --times [--step 10]
 
 The first search is the default descriptor's. Geometry's calibration is learned on the other sets, so that no set is
-scored by what was learned on it. Junk stays in the shortlist and is left out of the measures. ``--together`` searches all
-sets and ``distractors`` in one collection.
+scored by what was learned on it. Junk stays in the shortlist and is left out of the measures.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from research.shortlists import LEARNED, Set, arguments, learn, of_shortlists, read_sets
+from research.shortlists import LEARNED, Set, arguments, learn, read_sets, shown
 
 import reseen
 from reseen.evaluation import Protocol, VectorCache
 from reseen.evaluation.measures.open_set import open_set
 from reseen.evaluation.measures.ranking import Truth
 from reseen.evaluation.rerank import Reranker
-from reseen.images import walk
 from reseen.search import Ranking
 from reseen.search.geometry import Verification, verify
 from reseen.search.geometry.probability import Calibration
@@ -149,56 +144,32 @@ def times(sets: Sequence[Set]) -> None:
             )
 
 
-def in_one(sets: Mapping[str, Set], photos: Path, cache: VectorCache) -> dict[str, Set]:
-    """The queries of each set against the photos of all sets and ``distractors``."""
-    database = [photo for one in sets.values() for photo in one.benchmark.database]
-    unrelated = [Path(os.fsdecode(item.path)) for item in walk([photos / "distractors"]) if not item.ignored]
-    rows = {photo: row for row, photo in enumerate([*database, *unrelated])}
-    vectors = np.concatenate(
-        [*(one.encoded.database for one in sets.values()), cache.encode(DEFAULT, unrelated).vectors]
-    )
-    found = {}
-    for name, one in sets.items():
-
-        def moved(of: NDArray[np.int64], own: Sequence[Path] = one.benchmark.database) -> NDArray[np.int64]:
-            return np.array([rows[own[row]] for row in of], np.int64)
-
-        queries = [replace(q, positives=moved(q.positives), junk=moved(q.junk)) for q in one.benchmark.queries]
-        benchmark = replace(one.benchmark, database=tuple(rows), queries=tuple(queries), labels=(), pairs=None)
-        encoded = replace(one.encoded, benchmark=benchmark, database=vectors)
-        found[name] = Set(benchmark, encoded, one.local)
-    return found
-
-
 def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--chains", nargs="+", default=CHAINS)
     parser.add_argument("--failures", action="store_true", help="queries that stay wrong after geometry")
     parser.add_argument("--open-set", action="store_true", help="detection with and without geometry")
     parser.add_argument("--times", action="store_true", help="only the milliseconds of verification, features at hand")
-    parser.add_argument("--together", action="store_true", help="all sets and distractors in one collection")
     args = parser.parse_args()
     cache = VectorCache(args.cache)
     if args.times:
         times(list(read_sets(args.sets, args.photos, args.cache, args.step)))
         return
     sets = {photos.benchmark.name: photos for photos in read_sets(LEARNED, args.photos, args.cache, args.step)}
-    looked = {name: of_shortlists(photos) for name, photos in sets.items()}
-    scored = {name: sets[name] for name in args.sets}
-    if args.together:
-        scored = in_one(scored, args.photos, cache)
+    looked = {name: shown(photos) for name, photos in sets.items()}
     means: dict[str, list[tuple[float, float]]] = {}
-    for name, photos in scored.items():
+    for name in args.sets:
+        photos = sets[name]
         calibration = learn({other: shortlists for other, shortlists in looked.items() if other != name})
         print(f"{name}: {len(photos.benchmark.queries)} queries, calibrated without it: {calibration.order}")
-        shown = False
+        before = False
         for text in args.chains:
             chain = chain_of(text, calibration, photos)
             reranker, stages = run(photos, chain, cache)
-            if not shown:
+            if not before:
                 print(f"| {name} | none | {line(stages[0])} | |")
                 means.setdefault("none", []).append((stages[0]["precision_at_1"], stages[0]["map"]))
-                shown = True
+                before = True
             ms = " + ".join(
                 "geometry" if stage["stage"] == "geometry" else f"{stage['milliseconds_per_query']:.1f}"
                 for stage in stages[1:]

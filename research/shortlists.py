@@ -7,7 +7,7 @@ import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import cv2
@@ -17,6 +17,7 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 import reseen
+from reseen.collections.first_stage import fused
 from reseen.evaluation import Benchmark, Protocol, VectorCache, load_benchmarks
 from reseen.evaluation.benchmarks.benchmark import Query, make_benchmark
 from reseen.evaluation.rerank import FeatureCache
@@ -24,6 +25,7 @@ from reseen.evaluation.run import Encoded, encode
 from reseen.images import walk
 from reseen.search.geometry import Verification, verify
 from reseen.search.geometry.probability import GEOMETRY, ORDER, SAME, Calibration, describe
+from reseen.search.index.inverted import InvertedFile
 from reseen.search.local import RootSift
 from reseen.types import Values
 
@@ -47,7 +49,7 @@ TYPEFACES = (
     (18, 0.45, "etaoin shrdlu"),
 )
 """Line height, size and letters of painted pages of random words."""
-WORDS = 0.01
+WORDS = 0.03
 """Weight of the pages in the learning, where a set of photos has 1."""
 
 
@@ -74,6 +76,21 @@ class Set:
         """The first rows for a query, junk included."""
         scores = self.encoded.database @ self.encoded.queries[query]
         return np.argsort(-scores, kind="stable")[:depth]
+
+    @cached_property
+    def words(self) -> InvertedFile:
+        """The local features of the database."""
+        return InvertedFile.of(np.arange(len(self.benchmark.database)), self.local.read(self.benchmark.database))
+
+    def proposed(self, query: int, depth: int, allowed: NDArray[np.bool_] | None = None) -> list[int]:
+        """The rows that a search would verify: by the vectors and by the words, junk left out."""
+        asked = self.benchmark.queries[query]
+        usable = np.ones(len(self.benchmark.database), bool) if allowed is None else allowed.copy()
+        usable[asked.junk] = False
+        near = [row for row in self.shortlist(query, len(usable)).tolist() if usable[row]][:depth]
+        features = self.local.read([asked.photo])[0].inside(asked.box)
+        said = self.words.search([features], depth, usable)[0][0].tolist()
+        return fused([near, said], depth)
 
     def verified(self, query: int, rows: Sequence[int]) -> list[Verification]:
         """A query against photos of the database; each pair is verified once."""
@@ -119,16 +136,59 @@ class Looked:
     truth: NDArray[np.bool_]
 
 
-def of_shortlists(photos: Set, depth: int = 50, crowd: int = 100) -> list[Looked]:
-    """What :class:`GeometryStage` sees of every query's shortlist, and which hits show the same thing."""
-    found = []
-    for number, query in enumerate(photos.benchmark.queries):
-        rows = [row for row in photos.shortlist(number, crowd + len(query.junk)).tolist() if row not in query.junk]
-        vectors = photos.encoded.database[rows[:crowd]]
-        similarity = vectors[:depth] @ photos.encoded.queries[number]
-        seen = describe(photos.verified(number, rows[:depth]), similarity, vectors)
-        found.append(Looked(seen, np.isin(rows[:depth], query.positives)))
-    return found
+def looked(photos: Set, number: int, depth: int = 50, allowed: NDArray[np.bool_] | None = None) -> Looked:
+    """What :class:`GeometryStage` sees of a query's shortlist; only ``allowed`` rows ``(n,)`` are there to be found."""
+    rows = photos.proposed(number, depth, allowed)
+    vectors = photos.encoded.database[rows]
+    seen = describe(photos.verified(number, rows), vectors @ photos.encoded.queries[number], vectors)
+    return Looked(seen, np.isin(rows, photos.benchmark.queries[number].positives))
+
+
+def objects(photos: Set) -> NDArray[np.int64]:
+    """A number for the object that each query shows: queries with a positive in common show the same."""
+    queries = photos.benchmark.queries
+    of = np.arange(len(queries))
+    holder: dict[int, int] = {}
+    for number, query in enumerate(queries):
+        for row in query.positives.tolist():
+            of[of == of[number]] = of[holder.setdefault(row, number)]
+    return of
+
+
+@dataclass(frozen=True)
+class Half:
+    """A query with a match, searched while half of the objects are not there."""
+
+    looked: Looked
+    known: bool
+
+
+def halved(photos: Set, seed: int) -> list[Half]:
+    """Every query, once the photos of half of the objects are taken out of the database."""
+    queries = photos.benchmark.queries
+    of = objects(photos)
+    asked = [number for number, query in enumerate(queries) if len(query.positives)]
+    different = np.unique(of[asked])
+    gone = np.isin(of, np.random.default_rng(seed).permutation(different)[: len(different) // 2])
+    allowed = np.ones(len(photos.benchmark.database), bool)
+    for number in np.flatnonzero(gone):
+        allowed[queries[number].positives] = False
+        allowed[queries[number].junk] = False
+    return [Half(looked(photos, number, allowed=allowed), not gone[number]) for number in asked]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What calibrations learn from a set: its shortlists, and those with half of the objects taken out, three times."""
+
+    whole: list[Looked]
+    halves: list[Half]
+
+
+def shown(photos: Set) -> Shown:
+    """See :class:`Shown`."""
+    whole = [looked(photos, number) for number in range(len(photos.benchmark.queries))]
+    return Shown(whole, [half for seed in range(3) for half in halved(photos, seed)])
 
 
 @cache
@@ -150,19 +210,23 @@ def pages(typefaces: tuple[tuple[int, float, str], ...], count: int = 8) -> dict
     return describe(found, np.zeros(len(found)), np.eye(len(found), dtype=np.float32))
 
 
-Learned = Mapping[str, Sequence[Looked]]
-"""Shortlists by the name of their set."""
+def learn(sets: Mapping[str, Shown]) -> Calibration:
+    """A calibration in which every set weighs the same."""
+    shortlists = {name: found.whole for name, found in sets.items()}
+    order = _order(shortlists)
+    firsts = {name: [first_of(half.looked, order) for half in found.halves] for name, found in sets.items()}
+    return Calibration(order, _logistic(SAME, firsts, prior=None), _logistic(GEOMETRY, shortlists, prior=PRIOR), PRIOR)
 
 
-def learn(sets: Learned) -> Calibration:
-    """A calibration in which every set weighs the same.
+def first_of(found: Looked, order: Mapping[str, float]) -> Looked:
+    """Only the hit that stands first by similarity and evidence."""
+    score = found.seen["similarity"] + sum(weight * found.seen[name] for name, weight in order.items())
+    first = [int(np.argmax(score))]
+    return Looked({name: values[first] for name, values in found.seen.items()}, found.truth[first])
 
-    The log odds of the probability are shrunk as far as sets that are left out of the learning ask for.
-    """
-    same = _logistic(SAME, sets, prior=None)
-    if len(sets) > 1:
-        same = _tempered(same, sets)
-    return Calibration(_order(sets), same, _logistic(GEOMETRY, sets, prior=PRIOR), PRIOR)
+
+Shortlists = Mapping[str, Sequence[Looked]]
+"""By the name of their set."""
 
 
 def _matrix(names: Sequence[str], shortlists: Sequence[Looked]) -> Values:
@@ -173,7 +237,7 @@ def _truth(shortlists: Sequence[Looked]) -> NDArray[np.bool_]:
     return np.concatenate([looked.truth for looked in shortlists])
 
 
-def _order(sets: Learned) -> dict[str, float]:
+def _order(sets: Shortlists) -> dict[str, float]:
     """Weights beside the similarity under which a true match is most probably before the other hits of its query.
 
     The log likelihood of each true match against the false ones (a softmax), every query of a set weighing the same.
@@ -204,7 +268,7 @@ def _order(sets: Learned) -> dict[str, float]:
     return {name: round(float(w / found[0]), 4) for name, w in zip(names[1:], found[1:], strict=True)}
 
 
-def _logistic(names: Sequence[str], sets: Learned, prior: float | None) -> dict[str, float]:
+def _logistic(names: Sequence[str], sets: Shortlists, prior: float | None) -> dict[str, float]:
     """Log odds of a match; with a prior both kinds of pairs weigh as it says, and pages of words count a little."""
     values, truth, weights = [], [], []
     for shortlists in sets.values():
@@ -226,17 +290,3 @@ def _logistic(names: Sequence[str], sets: Learned, prior: float | None) -> dict[
     model = LogisticRegression(C=1e3, max_iter=10_000, fit_intercept=False)
     model.fit(x / scale, y, sample_weight=w * len(y) / w.sum())
     return {name: round(float(v), 3) for name, v in zip(names, model.coef_[0] / scale, strict=True)}
-
-
-def _tempered(weights: dict[str, float], sets: Learned) -> dict[str, float]:
-    """The same weights, shrunk and shifted as those that were learned without a set need it on that set."""
-    odds, truth, share = [], [], []
-    for name, shortlists in sets.items():
-        without = _logistic(SAME, {other: s for other, s in sets.items() if other != name}, prior=None)
-        odds.append(_matrix(SAME, shortlists) @ np.array([*without.values()]))
-        truth.append(_truth(shortlists))
-        share.append(np.full(len(odds[-1]), 1 / len(odds[-1])))
-    y, w = np.concatenate(truth), np.concatenate(share)
-    model = LogisticRegression(C=1e3).fit(np.concatenate(odds)[:, None], y, sample_weight=w * len(y) / w.sum())
-    factor, shift = float(model.coef_[0, 0]), float(model.intercept_[0])
-    return {k: round(factor * v + shift * (k == "constant"), 3) for k, v in weights.items()}

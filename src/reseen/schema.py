@@ -144,6 +144,9 @@ class InstanceHit(TypedDict):
     confidence: float | None
     photos: list[str]
     box: Box | None
+    inliers: int
+    verified: bool
+    why: str
 
 
 class Identification(TypedDict):

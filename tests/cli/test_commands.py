@@ -160,7 +160,11 @@ def test_errors_are_one_line_and_an_exit_code(museum, tmp_path, tiny, call, make
         (1, ("index", empty, "--to", tmp_path / "n", "--recipe", tiny), "no photos here"),
         (1, ("index", tmp_path / "photos", "--to", museum, "--recipe", other), "were made by 'tiny'"),
         (1, ("index", tmp_path / "photos", "--to", museum, "--local", "none"), "--local none"),
-        (1, ("index", tmp_path / "photos", "--to", museum, "--local", "sift-320-100-0.01-3-40"), "into a new collection"),
+        (
+            1,
+            ("index", tmp_path / "photos", "--to", museum, "--local", "sift-320-9-0.01-3-40"),
+            "into a new collection",
+        ),
         (1, ("index", tmp_path / "photos", "--to", tmp_path / "n", "--recipe", "nope"), "there is no recipe"),
         (1, ("search", tmp_path / "gone", "x.jpg"), "no such collection"),
         (1, ("search", museum, tmp_path / "gone.jpg"), "no such file"),

@@ -47,7 +47,7 @@ def test_a_fitted_folder_goes_through_index_search_and_evaluate(tmp_path, recipe
 
     assert call("index", photos, "--to", tmp_path / "m", "--recipe", fitted, "-q")[0] == 0
     hits = json.loads(call("search", tmp_path / "m", paths[3], "--json")[1])["hits"]
-    assert hits[0]["path"] == str(paths[3]) and hits[0]["score"] == pytest.approx(1, abs=1e-4)
+    assert hits[0]["path"] == str(paths[3]) and hits[0]["similarity"] == pytest.approx(1, abs=1e-4)
     names = [f"photos/{path.name}" for path in paths]
     queries = [{"image": names[i], "box": None, "positives": [names[i]], "junk": []} for i in range(3)]
     manifest = tmp_path / "manifest.json"

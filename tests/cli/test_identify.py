@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reseen import schema
 from reseen.scenes import paint as paint_picture
 
 
@@ -43,7 +44,7 @@ def test_identify_calibrates_once_and_answers_one_object_per_photo(museum, tmp_p
     assert code == 0 and [a["query"] for a in answers] == [str(p) for p in photos]
     assert set(answers[0]) == {"query", "box", "no_match", "hits"} and answers[0]["box"] is None
     first = answers[1]["hits"][0]
-    assert set(first) == {"rank", "instance", "score", "confidence", "photos", "box"}
+    assert set(first) == set(schema.InstanceHit.__annotations__)
     assert first["instance"] == "work 3" and first["photos"][0] == str(photos[1]) and 0 <= first["confidence"] <= 1
     assert len(answers[0]["hits"]) == 2
     version = json.loads(call("info", museum, "--json")[1])["version"]
@@ -127,6 +128,7 @@ def test_adapt_reports_what_it_did(museum, call):
 STOPPED_WHILE_LEARNING = """
 import os
 import signal
+from reseen import schema
 from reseen.cli import adapt, main
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores Ctrl-C

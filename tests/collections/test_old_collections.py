@@ -65,7 +65,7 @@ def test_its_local_features_verify_the_right_work(release):
     kept = collection.features([row.id for row in collection.photos()])
     assert len(kept) == 6 and min(len(LocalFeatures.from_bytes(data)) for data in kept.values()) > 20
     best = collection.search(release / "query.jpg", k=1)[0]
-    assert best.label == "work 1" and best.match.probability > 0.9
+    assert best.label == "work 1" and best.match.probability > 0.8
 
 
 def test_every_verb_reads_it(old, release, capsys):

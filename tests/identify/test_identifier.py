@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reseen import schema
 from reseen.collections import Collection
 from reseen.collections.gallery import Gallery
 from reseen.errors import PhotoRejected
-from reseen.identify import Calibration, Identifier, identify
+from reseen.identify import Calibration, Identifier, identifier, identify
 from reseen.identify.calibration import Point
-from reseen.search.rerank import RerankError
+from reseen.search.geometry.probability import default_calibration
+from reseen.search.rerank import RerankError, geometry
 
 SURE = Calibration("f", 1, 1, -5.0, 10.0, 0.0, 0.5, 1, 1, (Point(0.5, 0.0, 0.0),))
 
@@ -56,7 +58,7 @@ def test_json(collection):
     answer = Identifier(collection, calibration=SURE).identify(row.name, (0, 0, 80, 60), k=2)
     value = json.loads(json.dumps(answer.to_json()))
     assert set(value) == {"query", "box", "no_match", "hits"} and value["box"] == [0, 0, 80, 60]
-    assert [set(hit) for hit in value["hits"]] == [{"rank", "instance", "score", "confidence", "photos", "box"}] * 2
+    assert [set(hit) for hit in value["hits"]] == [set(schema.InstanceHit.__annotations__)] * 2
 
 
 @pytest.mark.parametrize("references", ["photos", "average", "ranked"])
@@ -126,3 +128,29 @@ def test_reranking_without_local_features(tmp_path, make, paint):
     with pytest.raises(RerankError, match="--local sift"):
         Identifier(collection, rerank="geometry")
     assert Identifier(collection).depth == 0
+
+
+def test_geometry_that_finds_nothing_lowers_the_confidence(shelf, tmp_path):
+    collection, _ = shelf
+    rng = np.random.default_rng(9)
+    other = Image.fromarray(rng.integers(0, 256, (45, 60, 3), np.uint8)).resize((480, 360), Image.Resampling.BICUBIC)
+    other.save(tmp_path / "other.png")
+    before = Identifier(collection, calibration=SURE, rerank="none").identify(tmp_path / "other.png")
+    after = Identifier(collection, calibration=SURE).identify(tmp_path / "other.png")
+    assert after.hits[0].confidence < before.hits[0].confidence
+    assert after.hits[0].why == "similar look, not verified" and not after.hits[0].to_json()["verified"]
+
+
+def test_a_search_and_an_identification_say_the_same_probability(shelf, monkeypatch):
+    collection, visit = shelf
+    shipped = default_calibration()
+    known = dataclasses.replace(shipped, same=shipped.geometry, descriptor=collection.manifest.recipe)
+    for module in (identifier, geometry):
+        monkeypatch.setattr(module, "default_calibration", lambda: known)
+    first = collection.search(visit)[0]
+    answer = Identifier(collection).identify(visit)
+    assert answer.hits[0].instance == first.label == "c"
+    assert answer.hits[0].confidence == pytest.approx(first.probability) and answer.hits[0].match == first.match
+    assert not answer.no_match and answer.hits[0].to_json()["inliers"] == first.inliers > 20
+    assert all(hit.confidence < 0.5 for hit in answer.hits[1:])
+    assert Identifier(collection, threshold=0.9999999).identify(visit).no_match

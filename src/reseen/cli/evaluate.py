@@ -27,6 +27,9 @@ def register(app: typer.Typer) -> None:
         ] = "none",
         rerank: Annotated[str, typer.Option(help="Re-ranking: none, auto, or stages joined with +.")] = "none",
         depth: Annotated[int | None, typer.Option(min=1, help="Shortlist that is re-ranked.")] = None,
+        as_typed: Annotated[
+            bool, typer.Option("--as-typed", help="Index and search the photos as a user does without an option.")
+        ] = False,
         junk: Annotated[str, typer.Option(help="Junk in that shortlist: kept or removed.")] = "kept",
         distractors: options.Distractors = None,
         pattern: Annotated[
@@ -49,7 +52,7 @@ def register(app: typer.Typer) -> None:
         from reseen.evaluation.protocol import card_lines
         from reseen.evaluation.reports import results
 
-        protocol = Protocol(box=box, expand=expand, dba=dba, rerank=rerank, depth=depth, junk=junk)
+        protocol = Protocol(box=box, expand=expand, dba=dba, rerank=rerank, depth=depth, junk=junk, as_typed=as_typed)
         sets = [
             benchmark
             for spec in benchmarks

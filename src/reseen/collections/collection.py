@@ -310,9 +310,7 @@ class Collection:
         """:meth:`nearest` of a vector ``(dim,)`` of this collection's descriptor; needs no network."""
         return self.nearest(Query(vector, box, name=query), k)
 
-    def rerank(
-        self, ranking: Ranking, query: Asked, rerank: str = "auto", *, proposed: Sequence[int] = ()
-    ) -> Ranking:
+    def rerank(self, ranking: Ranking, query: Asked, rerank: str = "auto", *, proposed: Sequence[int] = ()) -> Ranking:
         """A ranking of :meth:`nearest`, looked at again by the stages that ``rerank`` names.
 
         Args:
@@ -328,6 +326,10 @@ class Collection:
     def rerank_depth(self, rerank: str) -> int:
         """How many hits the stages that ``rerank`` names look at; 0 where there are none."""
         return parse_chain(rerank, features=self.manifest.local != "none").depth
+
+    def verifies(self, rerank: str) -> bool:
+        """Whether the stages that ``rerank`` names look at local features."""
+        return "features" in parse_chain(rerank, features=self.manifest.local != "none").needs
 
     def _chain(self, rerank: str, asked: Query) -> Chain:
         """The stages; ``auto`` leaves out what a query without pixels cannot have."""

@@ -40,6 +40,8 @@ class Protocol:
         dba: database augmentation, e.g. ``alpha:10:3``.
         rerank: a chain of re-ranking stages, e.g. ``geometry+superglobal``.
         depth: length of the shortlist that is re-ranked; the stages' own when None.
+        as_typed: the database is a collection that was indexed, and is searched, without an option; nothing else may be
+            asked for.
         junk: ``kept`` in the shortlist that is re-ranked, or ``removed`` from it (some published code does).
     """
 
@@ -49,6 +51,7 @@ class Protocol:
     rerank: str = "none"
     depth: int | None = None
     junk: str = "kept"
+    as_typed: bool = False
 
     def __post_init__(self) -> None:
         if self.box not in BOXES:
@@ -58,6 +61,8 @@ class Protocol:
         if self.depth is not None and self.depth < 1:
             raise BenchmarkError(f"a shortlist of {self.depth} photos cannot be re-ranked")
         check_forms(self.expand, self.dba)
+        if self.as_typed and self != Protocol(as_typed=True):
+            raise BenchmarkError("as typed means without an option: leave the others out")
         parse_chain(self.rerank, features=True)
 
     def crop(self, descriptor: Descriptor) -> str:
@@ -91,7 +96,7 @@ class Protocol:
             "learned_on": recipe.source or "not said by the recipe",
             "expansion": self.expand,
             "database_augmentation": self.dba,
-            "reranking": self.rerank,
+            "reranking": "as index and search do without an option" if self.as_typed else self.rerank,
             "junk": "removed before ranks count; "
             + ("kept in" if self.junk == "kept" else "removed from")
             + " the shortlist that is re-ranked",

@@ -13,12 +13,13 @@ import numpy as np
 from reseen import schema
 from reseen.descriptor import Descriptor
 from reseen.errors import BenchmarkError
+from reseen.evaluation.as_typed import as_typed
 from reseen.evaluation.benchmarks.benchmark import Benchmark
 from reseen.evaluation.expansion import expand_queries
 from reseen.evaluation.measures import metrics
 from reseen.evaluation.measures.metrics import Positions
 from reseen.evaluation.measures.open_set import OpenSet, open_set
-from reseen.evaluation.measures.ranking import Ranked, Truth, rank
+from reseen.evaluation.measures.ranking import Ranked, Reorder, Truth, rank
 from reseen.evaluation.measures.statistics import interval
 from reseen.evaluation.protocol import Protocol
 from reseen.evaluation.rerank import Reranker
@@ -171,11 +172,27 @@ def evaluate(
         BenchmarkError: photos or vectors that cannot be used.
     """
     protocol, cache = protocol or Protocol(), cache or VectorCache()
+    if protocol.as_typed:
+        with as_typed(descriptor, benchmark, progress) as typed:
+            q = len(benchmark.queries)
+            found = Encoded(benchmark, typed.database, typed.queries[:q], typed.queries[q:], float("nan"))
+            return score(descriptor, found, protocol, cache, reorder=typed)
     return score(descriptor, encode(descriptor, benchmark, protocol, cache, progress=progress), protocol, cache)
 
 
-def score(descriptor: Descriptor, encoded: Encoded, protocol: Protocol, cache: VectorCache, *, hits: int = KEPT) -> Run:
-    """Measure vectors that are at hand, and remember the first ``hits`` of each query."""
+def score(
+    descriptor: Descriptor,
+    encoded: Encoded,
+    protocol: Protocol,
+    cache: VectorCache,
+    *,
+    hits: int = KEPT,
+    reorder: Reorder | None = None,
+) -> Run:
+    """Measure vectors that are at hand, and remember the first ``hits`` of each query.
+
+    ``reorder`` ranks the whole database instead of what the protocol says.
+    """
     benchmark = encoded.benchmark
     queries = np.concatenate([encoded.queries, encoded.unmatched])
     queries, database = expand_queries(
@@ -189,8 +206,8 @@ def score(descriptor: Descriptor, encoded: Encoded, protocol: Protocol, cache: V
     reranker = None
     if protocol.rerank != "none":
         reranker = Reranker(descriptor, benchmark, protocol, queries, database, cache)
-    depth = reranker.depth if reranker is not None else 0
-    ranked = rank(queries, database, truth, k=max(hits, 1), shortlist=depth, reorder=reranker)
+    depth = reranker.depth if reranker is not None else len(database)
+    ranked = rank(queries, database, truth, k=max(hits, 1), shortlist=depth, reorder=reorder or reranker)
     q = len(benchmark.queries)
     positions = Positions(ranked.positions.found[:q], ranked.positions.relevant[:q])
     precision = {k: metrics.precision_at(positions, k, benchmark.precision_rule) for k in CUTS}

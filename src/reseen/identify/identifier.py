@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +14,12 @@ from reseen.errors import PhotoRejected
 from reseen.identify.calibration import Calibration, stored
 from reseen.identify.classify import By, Classes, shares
 from reseen.search import Query, Ranking
+from reseen.search.geometry.probability import default_calibration
+from reseen.search.ranking import Match
 from reseen.types import Box, Vectors
+
+THRESHOLD = 0.5
+"""On a search's probability: an answer that is more likely wrong than right is none."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +30,11 @@ class InstanceHit:
         rank: from 1.
         instance: its label.
         score: similarity of its most alike reference photo; by the classifier, its share of the softmax, 0..1.
-        confidence: calibrated probability, 0..1, that the photo shows it; None without a calibration.
+        confidence: probability, 0..1, that the photo shows it: of its photo that convinces most, as a search says it,
+            where geometry looked and knows the descriptor; else by the collection's calibration, None without one.
         photos: the reference photos that speak for it, most alike first.
         box: where it is, ``(x0, y0, x1, y1)`` in pixels of the upright photo, when objects were looked for.
+        match: what geometric verification found for the photo that convinces most, if it ran.
     """
 
     rank: int
@@ -36,6 +43,12 @@ class InstanceHit:
     confidence: float | None
     photos: tuple[str, ...]
     box: Box | None = None
+    match: Match | None = None
+
+    @property
+    def why(self) -> str:
+        """Why it was named, in words."""
+        return self.match.why if self.match is not None else "similar look"
 
     def to_json(self) -> schema.InstanceHit:
         """Plain values."""
@@ -46,6 +59,9 @@ class InstanceHit:
             "confidence": self.confidence,
             "photos": list(self.photos),
             "box": list(self.box) if self.box is not None else None,
+            "inliers": self.match.inliers if self.match is not None else 0,
+            "verified": self.match is not None and self.match.verified,
+            "why": self.why,
         }
 
 
@@ -81,8 +97,9 @@ class Identifier:
     Args:
         collection: whose labels are the instances (see :meth:`Gallery.of`).
         references: what stands for an instance, see :data:`References`.
-        calibration: instead of the stored one; without either every photo gets an answer.
-        threshold: on the confidence, instead of the calibration's.
+        calibration: instead of the stored one, and of what a search says of its hits.
+        threshold: on the confidence; by default :data:`THRESHOLD` where a search's probabilities are the confidence,
+            else the calibration's, and without one every photo gets an answer.
         force: let one file stand under two labels.
         rerank: stages that look again at the photos most alike a whole photo or its box (not at the windows of several
             objects), see ``Collection.search``; ``auto`` is geometry where the collection has local features. None of
@@ -113,9 +130,11 @@ class Identifier:
         self.by = by
         self.classes = Classes(collection.encoder, self.photos) if by == "classifier" else None
         self.calibration = calibration or stored(collection, self.photos, by)
+        self.convinces = self.depth > 0 and calibration is None and knows(collection, rerank)
         self.threshold = threshold
-        if threshold is None and self.calibration is not None:
-            self.threshold = self.calibration.threshold
+        if threshold is None:
+            own = None if self.calibration is None else self.calibration.threshold
+            self.threshold = THRESHOLD if self.convinces else own
 
     def identify(self, photo: Asked, box: Box | None = None, *, k: int = 5, objects: bool = False) -> Identification:
         """The instances that a photo, or the part of it in ``box``, may show.
@@ -139,8 +158,7 @@ class Identifier:
         vector = asked.vector(None if asked.has_vector else self.collection.encoder)
         if not self.depth:
             return self.identify_vector(vector, k=k, query=asked.name, box=asked.box)
-        before = self.collection.nearest(asked, self.depth)
-        return self._reranked(before, self.collection.rerank(before, asked, self.rerank), vector, k)
+        return self._reranked(self.collection.search(asked, k=self.depth, rerank=self.rerank), vector, k)
 
     def _classified(self, asked: Query, classes: Classes, k: int) -> Identification:
         """By class activations; the photos that speak for an instance are its references most alike."""
@@ -157,27 +175,48 @@ class Identifier:
         hits = tuple(self._hit(rank, i, vector, share, confidence, None) for rank, i in enumerate(named, 1))
         return Identification(asked.name, asked.box, self._refused(hits), hits)
 
-    def _reranked(self, before: Ranking, after: Ranking, vector: Vectors, k: int) -> Identification:
-        """Each instance rises with its photo that rose most; geometry's evidence for a photo multiplies the odds."""
+    def _reranked(self, ranking: Ranking, vector: Vectors, k: int) -> Identification:
+        """Each instance rises with its photo that rose most; what geometry says of its photos counts both ways."""
         instance = {row.id: int(i) for row, i in zip(self.photos.rows, self.photos.instance, strict=True)}
         scores, confidence = self.judge(vector[None])
-        old = {hit.id: hit.score for hit in before}
-        rise = np.full(len(self.photos), -np.inf)
-        evidence = np.zeros(len(self.photos))
-        for hit in after:
+        rise = np.zeros(len(self.photos))
+        looked: dict[int, Match] = {}
+        for hit in ranking:
             i = instance.get(hit.id)
             if i is None:
                 continue
-            rise[i] = max(rise[i], hit.score - old[hit.id])
-            if hit.match is not None:
-                evidence[i] = max(evidence[i], hit.match.log_evidence)
-        scores = scores + np.where(np.isfinite(rise), rise, 0)
-        if confidence is not None:
-            odds = np.log(np.clip(confidence, 1e-9, 1)) - np.log1p(-np.clip(confidence, 0, 1 - 1e-9)) + evidence
-            confidence = (1 / (1 + np.exp(-odds))).astype(np.float32)
+            rise[i] = max(rise[i], hit.score - hit.similarity)
+            if hit.match is not None and (i not in looked or hit.match.probability > looked[i].probability):
+                looked[i] = hit.match
+        scores = np.asarray(scores + rise, np.float32)
+        if looked:
+            confidence = self._convinced(looked, confidence)
         best = np.argsort(-scores[0], kind="stable")[:k]
-        hits = tuple(self._hit(rank, int(i), vector, scores[0], confidence, None) for rank, i in enumerate(best, 1))
-        return Identification(before.query, before.box, self._refused(hits), hits)
+        hits = tuple(
+            replace(self._hit(rank, int(i), vector, scores[0], confidence, None), match=looked.get(int(i)))
+            for rank, i in enumerate(best, 1)
+        )
+        return Identification(ranking.query, ranking.box, self._refused(hits), hits)
+
+    def _convinced(self, looked: Mapping[int, Match], confidence: Vectors | None) -> Vectors | None:
+        """Confidences ``(1, I)`` after geometry.
+
+        Where it knows the descriptor, its probability is the confidence; what was not looked at is no likelier than the
+        least likely that was. Else its evidence multiplies the odds of the collection's own calibration.
+        """
+        least = min(looked, key=lambda i: looked[i].probability)
+        if self.convinces:
+            found = np.full((1, len(self.photos)), looked[least].probability, np.float32)
+            for i, match in looked.items():
+                found[0, i] = match.probability
+            return found
+        if confidence is None:
+            return None
+        evidence = np.full(len(self.photos), looked[least].log_evidence)
+        for i, match in looked.items():
+            evidence[i] = match.log_evidence
+        odds = np.log(np.clip(confidence, 1e-9, 1)) - np.log1p(-np.clip(confidence, 0, 1 - 1e-9)) + evidence
+        return np.asarray(1 / (1 + np.exp(-odds)), np.float32)
 
     def identify_vector(
         self, vector: Vectors, *, k: int = 5, query: str = "<vector>", box: Box | None = None
@@ -223,6 +262,11 @@ class Identifier:
             scores, confidence = self.judge(item.vector[None])
             hits.append(self._hit(rank, item.instance, item.vector, scores[0], confidence, item.box))
         return Identification(asked.name, asked.box, self._refused(hits), tuple(hits))
+
+
+def knows(collection: Collection, rerank: str) -> bool:
+    """Whether what geometry says of a hit is a probability by itself, similarity and all, without a calibration."""
+    return collection.manifest.recipe == default_calibration().descriptor and collection.verifies(rerank)
 
 
 def identify(

@@ -40,7 +40,7 @@ class Page:
         matches = [
             _match(hit.match, photo, self._shown(hit)) | {"rank": hit.rank}
             for hit in ranking
-            if hit.match is not None and hit.match.lines and (hit.match.probability or 0) >= SHOWN
+            if hit.match is not None and hit.match.lines and hit.match.probability >= SHOWN
         ]
         self._queries.append({"photo": photo, "outline": _corners(ranking), "hits": hits, "matches": matches})
 
@@ -59,7 +59,7 @@ class Page:
         Path(path).write_text(page, encoding="utf-8")
 
     def _hit(self, hit: Hit) -> dict[str, Any]:
-        sure = hit.match is not None and (hit.match.probability or 0) >= SHOWN
+        sure = hit.match is not None and hit.match.probability >= SHOWN
         return {
             "rank": hit.rank,
             "score": hit.score,

@@ -26,7 +26,7 @@ class Match:
 
     outline: tuple[Point, ...] = ()
     inliers: int = 0
-    probability: float | None = None
+    probability: float = 0.0
     log_evidence: float = 0.0
     lines: tuple[tuple[Point, Point], ...] = field(default=(), repr=False)
     kind: str = "none"

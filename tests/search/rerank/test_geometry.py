@@ -53,7 +53,7 @@ def test_the_photo_of_the_same_painting_rises_and_says_why(evidence):
     before = ranking(0, 1, 2, 3, 4)
     after = GeometryStage()(before, evidence)
     assert after[0].id == 4
-    assert after[0].match.probability > 0.99
+    assert after[0].match.probability > 0.98
     assert len(after[0].match.outline) == 4
     assert len(after[0].match.lines) >= after[0].match.inliers > 50
     assert all(hit.score >= 0.5 - (i + 1) / 100 for i, hit in enumerate(before))
@@ -118,16 +118,12 @@ def test_repeated_texture_is_worth_less_than_distinctive_places():
     assert evidence[0] < evidence[1] - 2
 
 
-def test_a_hit_with_its_own_kind_around_it_is_likelier():
-    pairs = [found(0)] * 40
-    rng = np.random.default_rng(0)
-    vectors = rng.normal(size=(40, 16)).astype(np.float32)
-    vectors[:6] = vectors[0] + 0.1 * vectors[:6]
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    seen = describe(pairs, np.full(40, 0.5), vectors)
-    assert seen["fifth"][:6].min() > seen["fifth"][6:].max()
+def test_a_photo_that_is_alike_everything_says_little():
+    vectors = np.array([[1, 0, 0], [0.9, 0.4359, 0], [0, 0, 1]], np.float32)
+    seen = describe([found(0)] * 3, np.full(3, 0.5), vectors)
+    assert seen["nearest"] == pytest.approx([0.9, 0.9, 0], abs=1e-3)
     likely = default_calibration().probabilities(seen)
-    assert likely[:6].min() > likely[6:].max()
+    assert likely[2] > likely[0] == pytest.approx(likely[1])
 
 
 def test_what_agrees_with_every_photo_of_the_shortlist_is_background():

@@ -8,6 +8,7 @@ known, one weighs the geometry alone.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,39 +16,35 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reseen.search.geometry.verify import Verification
 from reseen.types import Values, Vectors
 
 FEW = 40
 """Tentative matches below which a pair counts as if it had so many: with hardly any keypoints a few agree by chance."""
-CROWD = 20
-"""Nearest other hits that may show the same thing; how alike the rest are is a photo's own background."""
-
 ORDER = ("log_strength", "explained")
 GEOMETRY = ("constant", "log_strength", "log_tentative", "explained")
-SAME = (*GEOMETRY, "similarity", "background", "nearest", "fifth", "others")
+SAME = (*GEOMETRY, "similarity", "background", "nearest")
 
 
-def describe(found: Sequence[Verification], similarity: Values, vectors: Vectors) -> dict[str, Values]:
+def describe(found: Sequence[Verification], similarity: NDArray[Any], vectors: Vectors) -> dict[str, Values]:
     """What the models see of the hits of a query, by name, each ``(n,)``.
 
     ``log_strength``, ``log_tentative``, ``explained``: of the pair. ``background``: how many places of the query agree
-    with a usual photo of its shortlist. ``nearest``, ``fifth``, ``others``: the hit's similarity to the other hits, of
-    which its own kind are most alike and the rest are its background.
+    with a usual photo of its shortlist. ``nearest``: the hit's similarity to the most alike other hit; a photo that is
+    alike many things says little when it is alike the query too.
 
     Args:
         found: of the n hits.
         similarity: ``(n,)`` cosines to the query.
-        vectors: ``(m, d)`` unit vectors of the first m hits, those n first.
+        vectors: ``(n, d)`` unit vectors of the hits.
     """
     count = len(found)
     votes = np.sort([pair.votes for pair in found])
     usual = votes[count // 5 : max(count * 4 // 5, 1)]
-    among = vectors[:count] @ vectors.T
+    among = vectors @ vectors.T
     among[np.arange(count), np.arange(count)] = -np.inf
-    near = -np.sort(-among, axis=1)[:, :-1] if len(vectors) > 1 else np.zeros((count, 1))
-    ends = near.shape[1] - 1
     return {
         "constant": np.ones(count),
         "log_strength": np.log1p([pair.strength for pair in found]),
@@ -55,9 +52,7 @@ def describe(found: Sequence[Verification], similarity: Values, vectors: Vectors
         "explained": np.array([pair.explained for pair in found]),
         "similarity": np.asarray(similarity, np.float64),
         "background": np.full(count, np.log1p(usual).mean() if count else 0.0),
-        "nearest": near[:, 0],
-        "fifth": near[:, min(4, ends)],
-        "others": near[:, min(CROWD, (ends + 1) // 2) :].mean(1),
+        "nearest": among.max(1) if count > 1 else np.zeros(count),
     }
 
 
@@ -67,7 +62,7 @@ class Calibration:
 
     Attributes:
         order: what is added to the similarity.
-        same: log odds of the same thing, from everything; geometry alone may convince of more.
+        same: log odds that the first hit is the same thing, from everything; of later ones it is on the safe side.
         geometry: log odds from the geometry alone, were the share ``prior`` of all pairs true.
         prior: one photo of a shortlist of fifty.
         descriptor: the recipe whose similarities ``order`` and ``same`` know.
@@ -84,19 +79,17 @@ class Calibration:
         return _sum(self.order, seen)
 
     def probabilities(self, seen: Mapping[str, Values], *, similar: bool = True) -> Values:
-        """Of the same thing, ``(n,)``, 0..1; by geometry alone where the similarities are not ``similar`` to those known."""
-        odds = _sum(self.geometry, seen)
-        if similar:
-            odds = np.maximum(odds, _sum(self.same, seen))
-        return np.asarray(1 / (1 + np.exp(-np.clip(odds, -500, 500))))
+        """Of the same thing, ``(n,)``, 0..1; by geometry alone where similarities are not ``similar`` to known ones."""
+        odds = _sum(self.same if similar else self.geometry, seen)
+        return np.asarray(1 / (1 + np.exp(-np.clip(odds, -500, 500))), np.float64)
 
     def log_evidence(self, seen: Mapping[str, Values]) -> Values:
         """Log of how many times more often true pairs look so than others do, by geometry alone, ``(n,)``."""
-        return _sum(self.geometry, seen) - np.log(self.prior / (1 - self.prior))
+        return _sum(self.geometry, seen) - math.log(self.prior / (1 - self.prior))
 
-    def verified(self, seen: Mapping[str, Values]) -> Any:
+    def verified(self, seen: Mapping[str, Values]) -> NDArray[np.bool_]:
         """Where geometry alone would convince, were one photo of fifty right, ``(n,)`` bool."""
-        return _sum(self.geometry, seen) > 0
+        return np.asarray(_sum(self.geometry, seen) > 0)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

@@ -42,7 +42,7 @@ class Basis:
     def compress(self, descriptors: Vectors) -> NDArray[np.uint8]:
         """Codes ``(n, 64)`` of unit descriptors ``(n, 128)``."""
         steps = np.rint((descriptors - self.mean) @ self.axes.T / STEP)
-        return np.clip(steps + ZERO, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(steps + ZERO, 0, 255), np.uint8)
 
     def expand(self, codes: NDArray[np.uint8]) -> Vectors:
         """Unit descriptors ``(n, 128)`` float32, as far as codes ``(n, 64)`` remember them."""

@@ -116,10 +116,10 @@ def mirrored(features: LocalFeatures) -> LocalFeatures:
     compact = features.codes.shape[1] == DIM and features.zero == ZERO
     if features.frames is None or not (compact or features.codes.shape[1] == 128):
         raise ReseenError("only SIFT features can be mirrored")
-    full = shipped_basis().expand(features.codes) if compact else features.codes
+    full: NDArray[Any] = shipped_basis().expand(features.codes) if compact else features.codes
     grid = full.reshape(-1, 4, 4, 8)[:, ::-1]
-    codes = np.take(grid, -np.arange(8) % 8, axis=3).reshape(-1, 128)
-    codes = shipped_basis().compress(codes) if compact else codes
+    turned: NDArray[Any] = np.take(grid, -np.arange(8) % 8, axis=3).reshape(-1, 128)
+    codes = shipped_basis().compress(turned) if compact else turned
     direction = (128 - features.frames[:, 0].astype(np.int64)) % 256
     frames = np.stack([direction.astype(np.uint8), features.frames[:, 1]], 1)
     return replace(features, points=features.points * np.array([-1, 1], np.float16), codes=codes, frames=frames)

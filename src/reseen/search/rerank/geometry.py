@@ -21,14 +21,12 @@ class GeometryStage:
 
     Args:
         depth: hits that are verified.
-        crowd: hits whose vectors say what is usual in this shortlist.
         threads: of matching and sampling.
         settings: of the verification.
         calibration: the weights; the shipped ones when None.
     """
 
     depth: int = 50
-    crowd: int = 100
     threads: int = 4
     settings: Geometry = field(default_factory=Geometry)
     calibration: Calibration | None = None
@@ -48,9 +46,8 @@ class GeometryStage:
             return ranking
         rows = {hit.id: row for row, hit in enumerate(ranking.hits)}
         looked = [rows[photo] for photo in checked]
-        others = [row for row in range(min(self.crowd, len(ranking.hits))) if ranking.hits[row].id not in checked]
-        vectors = evidence.vectors([ranking.hits[row].id for row in (*looked, *others)])
-        seen = describe([*checked.values()], vectors[: len(looked)] @ evidence.vector, vectors)
+        vectors = evidence.vectors([*checked])
+        seen = describe([*checked.values()], vectors @ evidence.vector, vectors)
         known = evidence.descriptor == calibration.descriptor
         rises, probabilities = calibration.rises(seen), calibration.probabilities(seen, similar=known)
         log_evidence, verified = calibration.log_evidence(seen), calibration.verified(seen)

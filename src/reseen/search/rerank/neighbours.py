@@ -126,9 +126,9 @@ class SuperGlobalStage:
     """:func:`superglobal` of the first ``depth`` hits.
 
     What an earlier stage found stays: each hit's score rises or falls as its refined score does against its similarity.
-    The method takes it that the first ten hits are right. Where geometry has said how likely each is, only as many refine
-    the query as the share :data:`POOLED` of the photos that are expected to show the same thing; where that is not two,
-    nothing is changed.
+    The method takes it that the first ten hits are right. Where geometry has said how likely each is, only as many
+    refine the query as the share :data:`POOLED` of the photos that are expected to show the same thing; where that is
+    not two, nothing is changed.
     """
 
     depth: int = 100
@@ -228,7 +228,7 @@ class VerifiedExpansionStage:
     def __call__(self, ranking: Ranking, evidence: Evidence) -> Ranking:
         """Comes after ``geometry``, which says what is verified."""
         top = ranking.hits[: self.depth]
-        sure = [row for row, hit in enumerate(top) if hit.match and (hit.match.probability or 0) >= self.least]
+        sure = [row for row, hit in enumerate(top) if hit.match and hit.match.probability >= self.least]
         if not sure:
             return ranking
         vectors = evidence.vectors([hit.id for hit in top])
