@@ -52,10 +52,9 @@ def measure(photos: Path, to: Path, step: int) -> None:
         print(f"{report.added} photos indexed, {spent:.0f} ms each, {len(report.rejected)} rejected")
     collection = reseen.Collection.open(to)
     number = {row.path: row.id for row in collection.photos()}
-    print(
-        "| set | " + " | ".join(f"{way}: first, mAP, among {AMONG}" for way in WAYS) + " |\n|---|" + "---|" * len(WAYS)
-    )
-    pooled = []
+    print("| set | " + " | ".join(f"{way}: first, mAP, among {AMONG}" for way in WAYS) + " |")
+    print("|---|" + "---|" * len(WAYS))
+    pooled = {}
     for benchmark in benchmarks:
         ids = [number[os.fsencode(photo.absolute())] for photo in benchmark.database]
         found = np.array(
@@ -64,10 +63,11 @@ def measure(photos: Path, to: Path, step: int) -> None:
                 for asked in [query for query in benchmark.queries if len(query.positives)][::step]
             ]
         )
-        pooled.append(found)
+        pooled[benchmark.name] = found
         print(f"| {benchmark.name} ({len(found)}) | " + cells(found.mean(0)), flush=True)
-    print("| mean | " + cells(np.mean([found.mean(0) for found in pooled], axis=0)))
-    print("| all queries but landmarks-web | " + cells(np.concatenate(pooled[: SETS.index("landmarks-web")]).mean(0)))
+    print("| mean | " + cells(np.mean([found.mean(0) for found in pooled.values()], axis=0)))
+    official = [found for name, found in pooled.items() if name != "landmarks-web"]
+    print("| all queries but those of landmarks-web | " + cells(np.concatenate(official).mean(0)))
 
 
 def of_query(
