@@ -3,11 +3,15 @@
 import errno
 import os
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
 
 from reseen.collections import Collection, files
+
+sys.path.append(str(Path(__file__).parent / "faults"))
+from harness import Harness, build
 
 PIXELS = runpy.run_path(str(Path(__file__).parent / "pixels.py"))["Pixels"]
 
@@ -56,3 +60,22 @@ def failing(monkeypatch):
 
     yield put
     monkeypatch.undo()
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory):
+    """The library that fails, and records."""
+    library = build(tmp_path_factory.mktemp("shim"))
+    if library is None:
+        pytest.skip("needs Linux and a C compiler")
+    return library
+
+
+@pytest.fixture
+def harness(shim, tmp_path, paint):
+    """A process that makes changes with faults in them."""
+    paint(tmp_path / "photos", 8)
+    paint(tmp_path / "changed", 2, start=20)
+    harness = Harness(shim, tmp_path)
+    yield harness
+    harness.close()

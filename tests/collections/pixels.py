@@ -20,8 +20,9 @@ class Pixels(Encoder):
     def stream(self, photos, boxes=None, *, crop=None, tasks=None, at_least=0):
         for i, photo in enumerate(photos):
             try:
-                pixels = load_photo(photo).pixels
-                vector = resize_to(pixels, 4, 4).astype(np.float32).ravel() - 127.5
-                yield Encoded(i, vector / np.linalg.norm(vector), pixels.shape[1::-1])
+                photo = load_photo(photo)
+                vector = resize_to(photo.pixels, 4, 4).astype(np.float32).ravel() - 127.5
+                done = {name: task(photo) for name, task in (tasks or {}).items()}
+                yield Encoded(i, vector / np.linalg.norm(vector), photo.pixels.shape[1::-1], tasks=done)
             except PhotoRejected as error:
                 yield Encoded(i, None, rejected=error)

@@ -11,9 +11,11 @@ import sys
 import time
 from pathlib import Path
 
+import lance
 import pytest
 
 from reseen.collections import Collection
+from reseen.collections import files as layer
 from reseen.errors import CollectionDamaged, CollectionError
 
 SCRIPT = """
@@ -195,3 +197,41 @@ def test_a_read_only_folder_can_be_read_and_not_written(indexed, tmp_path):
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.stdout.split() == ["20", "20"], run.stderr
     assert "cannot be written" in run.stderr, run.stderr
+
+
+def test_a_folder_that_got_a_folder_is_synced(tmp_path, monkeypatch):
+    synced = []
+    real = layer.sync_folder
+    monkeypatch.setattr(layer, "sync_folder", lambda folder: (synced.append(folder), real(folder)))
+    known = set()
+    (tmp_path / "file").write_text("x")
+    layer.sync_tree(tmp_path, known)
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "file").write_text("x")
+    synced.clear()
+    layer.sync_tree(tmp_path, known)
+    assert sorted(synced) == [tmp_path, tmp_path / "inner"]
+    layer.sync_tree(tmp_path, known)
+    assert len(synced) == 2
+
+
+def test_a_list_of_deleted_rows_that_is_not_whole_is_not_acknowledged(indexed, monkeypatch):
+    real = lance.LanceDataset.delete
+
+    def cut(data, *given):
+        told = real(data, *given)
+        for path in indexed.folder.glob("photos-1.lance/_deletions/*"):
+            os.truncate(path, 0)  # the table's library does not see an error of the last write
+        return told
+
+    monkeypatch.setattr(lance.LanceDataset, "delete", cut)
+    version = indexed.version
+    for change in (
+        lambda: indexed.remove(indexed.photos()[0].id),
+        lambda: indexed.set_labels({indexed.photos()[0].id: "x"}),
+    ):
+        with pytest.raises(CollectionError, match="not written whole; nothing was changed"):
+            change()
+    monkeypatch.undo()
+    again = Collection.open(indexed.folder)
+    assert again.version == version and len(again) == 20 and again.verify() == []

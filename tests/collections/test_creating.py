@@ -63,6 +63,10 @@ def test_parents_of_a_new_collection_are_durable(tmp_path, pixels, monkeypatch):
     monkeypatch.setattr("reseen.collections.creating.sync_folder", files.sync_folder)
     Collection.create(tmp_path / "a" / "b" / "c", pixels)
     assert {tmp_path, tmp_path / "a", tmp_path / "a" / "b"} <= set(synced)
+    synced.clear()
+    (tmp_path / "d").mkdir()  # as a creation may have left it that was stopped
+    Collection.create(tmp_path / "d" / "e" / "f", pixels)
+    assert {tmp_path, tmp_path / "d", tmp_path / "d" / "e"} <= set(synced)
 
 
 @pytest.mark.parametrize("stray", [".DS_Store", "Thumbs.db", "desktop.ini"])

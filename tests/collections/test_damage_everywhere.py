@@ -65,9 +65,9 @@ WAYS = [truncated, emptied, zeroed, bit_flipped, replaced_by_a_folder, removed, 
 
 @pytest.fixture
 def sound(tmp_path, paint):
-    """A collection of three versions of photos with labels, a blob and derived vectors; what each version holds."""
+    """A collection of three versions with labels, local features, a blob and derived data; what each version holds."""
     paths = paint(tmp_path / "photos", 9)
-    collection = Collection.create(tmp_path / "sound", PIXELS())
+    collection = Collection.create(tmp_path / "sound", PIXELS(), local="sift")
     versions = {}
     for some in (paths[:4], paths[4:7], paths[7:]):
         collection.add(*some, labels={path: path.stem for path in some})
@@ -80,9 +80,10 @@ def sound(tmp_path, paint):
 
 
 def told(collection):
-    """All answers of a collection: photos, labels, the blob, vectors, and what a search finds."""
+    """All answers of a collection: photos, labels, local features, the blob, vectors, and what a search finds."""
     ids, vectors = collection.vectors()
-    rows = {row.id: (row.path, row.label, row.sha256) for row in collection.photos()}
+    features = collection.features(ids.tolist())
+    rows = {row.id: (row.path, row.label, row.sha256, features[row.id]) for row in collection.photos()}
     kept = {photo: (rows[photo], vector.tobytes()) for photo, vector in zip(ids.tolist(), vectors, strict=True)}
     found = []
     if len(ids):

@@ -318,6 +318,12 @@ def sync_folder(folder: Path) -> None:
     _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
 
 
+def sync_name(folder: Path) -> None:
+    """Make a folder's own name durable, unless its parent cannot be opened."""
+    with contextlib.suppress(PermissionError):
+        sync_folder(folder.parent)
+
+
 def sync_file(path: Path) -> None:
     """Make a file's content durable."""
     _sync(path, os.O_RDONLY | os.O_NOFOLLOW)
@@ -342,16 +348,13 @@ def sync_tree(folder: Path, known: set[Path]) -> None:
         fresh = []
         for name in system.listdir(place):
             path = place / name
-            if path in known:
-                if path.is_dir():
-                    waiting.append(path)
-                continue
             try:
                 kind = system.lstat(path).st_mode
                 if stat.S_ISDIR(kind):
                     waiting.append(path)
-                elif stat.S_ISREG(kind):
+                elif stat.S_ISREG(kind) and path not in known:
                     sync_file(path)
+                if path not in known:
                     fresh.append(path)
             except FileNotFoundError:  # a hint that the table replaces as it likes
                 continue
@@ -377,6 +380,8 @@ def make_durable_folder(folder: Path) -> None:
     while not place.exists():
         missing.append(place)
         place = place.parent
+    if missing:
+        sync_name(place)  # it may have been made by a process that died before it had done this
     for place in reversed(missing):
         with contextlib.suppress(FileExistsError):
             system.mkdir(place)

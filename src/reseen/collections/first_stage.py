@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from reseen.collections.derived import Derived, StaleBlock
-from reseen.collections.snapshot import Snapshot
+from reseen.collections.snapshot import CHUNK, Snapshot
 from reseen.collections.table import Row
 from reseen.local_features import LocalFeatures
 from reseen.search.index.base import NOTHING
@@ -19,8 +19,6 @@ from reseen.types import Ids
 First = Literal["both", "global", "local"]
 """What makes the shortlist: the vectors, the local features, or both."""
 
-CHUNK = 512
-"""Photos whose local features are read together."""
 TAIL = 0.1
 """Share of new photos from which their segment is merged into the large one."""
 SMOOTH = 20

@@ -13,9 +13,13 @@ from reseen.collections.derived import Derived, StaleBlock
 from reseen.collections.derived import problems as derived_problems
 from reseen.collections.files import DAMAGED, Disk, sha256
 from reseen.collections.manifest import Manifest, good_manifests, manifest_name, manifest_versions, read_manifest
-from reseen.collections.table import Row, Table
+from reseen.collections.table import Row, Table, without_seal
 from reseen.errors import CollectionDamaged, CollectionError, ReseenError
+from reseen.local_features import LocalFeatures
 from reseen.types import Ids, Rows, Vectors
+
+CHUNK = 512
+"""Photos whose local features are read together."""
 
 
 class Snapshot:
@@ -41,9 +45,16 @@ class Snapshot:
             return {row.id: row for row in self.table.rows()}
 
     def features(self, ids: Sequence[int]) -> dict[int, bytes]:
-        """Local features of photos, by id; photos without are left out."""
+        """Local features of photos, by id; photos without are left out.
+
+        Raises:
+            CollectionDamaged: those of a photo are not the ones that were stored.
+        """
+        rows = [self.rows[photo] for photo in ids if photo in self.rows]
         with self._kept():
-            return self.table.features(ids)
+            kept = self.table.features([row.id for row in rows])
+            checked = {row.id: without_seal(row, kept.get(row.id)) for row in rows}
+        return {photo: features for photo, features in checked.items() if features is not None}
 
     @contextlib.contextmanager
     def _kept(self) -> Iterator[None]:
@@ -155,6 +166,8 @@ class Snapshot:
                 problems.append(f"{len(ids)} rows and {len(rows)} ids where {self.manifest.count} photos should be")
         except ReseenError as error:
             problems.append(f"{error}; index the photos into a new collection, or open an older version")
+        else:
+            problems += self._features_problems()
         for name, digest in self.manifest.descriptor_files.items():
             file = f"{self.manifest.descriptor}/{name}"
             try:
@@ -172,6 +185,25 @@ class Snapshot:
         problems += [
             f"{self.folder / DAMAGED / name}: was found damaged and set aside" for name in self.files.names(DAMAGED)
         ]
+        return problems
+
+    def _features_problems(self) -> list[str]:
+        """Read all local features; what is wrong."""
+        problems = []
+        ids = [*self.rows] if self.manifest.local != "none" else []
+        for start in range(0, len(ids), CHUNK):
+            try:
+                kept = self.table.features(ids[start : start + CHUNK])
+            except ReseenError as error:
+                problems.append(str(error))
+                continue
+            for photo in ids[start : start + CHUNK]:
+                try:
+                    features = without_seal(self.rows[photo], kept.get(photo))
+                    if features is not None:
+                        LocalFeatures.from_bytes(features)
+                except CollectionDamaged as error:
+                    problems.append(f"{self.table.folder}: {error}")
         return problems
 
 

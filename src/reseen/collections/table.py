@@ -19,11 +19,14 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from reseen.collections.files import ABSENT, PAUSES, Disk, plain, sha256, sync_tree
+from reseen.collections.files import ABSENT, PAUSES, Disk, plain, sha256, sync_folder, sync_tree
 from reseen.errors import CollectionDamaged, CollectionError, CollectionUnreadable
 from reseen.types import Ids, Vectors
 
 warnings.filterwarnings("ignore", message="lance is not fork-safe")  # nothing here uses it in a forked child
+
+LISTED = 20_000
+"""Ids of photos that one statement names."""
 
 _LAST = 2**64 - 1
 _MANIFEST = re.compile(r"([0-9]{1,20})\.manifest", re.ASCII)
@@ -45,7 +48,7 @@ class Row:
         sha256, bytes, mtime_ns: of the file, 0 bytes for uploads.
         width, height: of the upright photo.
         label: of what it shows.
-        check: guards the row and its vector, see :func:`sealed`.
+        check: guards the row and its vector, and says whether its local features have a seal; see :func:`sealed`.
     """
 
     id: int = _column(pa.int64(), nullable=False)
@@ -71,18 +74,51 @@ def checksum(photo: int, vector: Vectors) -> int:
     return int.from_bytes(digest.digest()) >> 1
 
 
-def sealed(row: Row, vector: Vectors | None = None) -> Row:
+def sealed(row: Row, vector: Vectors | None = None, *, features: bool = False) -> Row:
     """A row with its check: 31 bits of its vector's :func:`checksum` (kept, without one), and 32 of everything else.
 
     It is below zero; rows of earlier collections carry the checksum itself, which guards the vector only.
+
+    Args:
+        row: of a photo.
+        vector: of the photo; without one the row's check must be of it.
+        features: its local features are kept :func:`with_seal`, and must be there.
     """
     bits = checksum(row.id, vector) >> 32 if vector is not None else row.check >> 32 & _VECTOR
-    return replace(row, check=(bits << 32 | _row_bits(row)) - (1 << 63))
+    return replace(row, check=(bits << 32 | _row_bits(_told(row), features)) - (1 << 63))
 
 
 def row_is_sound(row: Row) -> bool:
     """Whether a row is the one that was stored."""
-    return row.check >= 0 or row.check & _ROW == _row_bits(row)
+    if row.check >= 0:
+        return True
+    told, bits = _told(row), row.check & _ROW
+    return bits in (_row_bits(told, False), _row_bits(told, True))
+
+
+def features_are_sealed(row: Row) -> bool:
+    """Whether a row says that its photo's local features are kept :func:`with_seal`."""
+    return row.check < 0 and row.check & _ROW == _row_bits(_told(row), True)
+
+
+def with_seal(photo: int, features: bytes) -> bytes:
+    """Local features as the table keeps them: before a hash of the photo's id and theirs."""
+    return features + xxhash.xxh3_64_digest(features, photo)
+
+
+def without_seal(row: Row, kept: bytes | None) -> bytes | None:
+    """Local features as they were given; those of earlier collections have no seal.
+
+    Raises:
+        CollectionDamaged: they are not the ones that were stored.
+    """
+    if not features_are_sealed(row):
+        return kept
+    if kept is None or with_seal(row.id, kept[:-8]) != kept:
+        raise CollectionDamaged(
+            f"{row.name}: its local features are not the ones that were stored; remove the photo and index it again"
+        )
+    return kept[:-8]
 
 
 def vector_is_sound(photo: int, check: int, vector: Vectors) -> bool:
@@ -91,7 +127,8 @@ def vector_is_sound(photo: int, check: int, vector: Vectors) -> bool:
     return bool(np.isfinite(vector).all()) and (check == found if check >= 0 else check >> 32 & _VECTOR == found >> 32)
 
 
-def _row_bits(row: Row) -> int:
+def _told(row: Row) -> bytes:
+    """All of a row that its check guards."""
     told = (
         row.id,
         row.path,
@@ -105,7 +142,11 @@ def _row_bits(row: Row) -> int:
         row.height,
         row.label,
     )
-    return int(xxhash.xxh32_intdigest(repr(told).encode("utf-8", "surrogatepass")))
+    return repr(told).encode("utf-8", "surrogatepass")
+
+
+def _row_bits(told: bytes, features: bool) -> int:
+    return int(xxhash.xxh32_intdigest(told, int(features)))
 
 
 _VECTOR, _ROW = 2**31 - 1, 2**32 - 1
@@ -260,11 +301,31 @@ class Table:
         """The table without the rows of ``gone`` and with ``contents``; not yet durable (see :meth:`sync`)."""
         with explained(f"writing {self.folder}"):
             data = lance.dataset(str(self._path))
-            for start in range(0, len(gone), 500):
-                data.delete(f"id IN ({', '.join(str(int(i)) for i in gone[start : start + 500])})")
+            for ids in _lists(gone):
+                data.delete(f"id IN ({ids})")
             if contents is not None and contents.num_rows:
                 data = lance.write_dataset(contents, str(self._path), mode="append")
-            return Table(self.files, self.name, int(data.version))
+            after = Table(self.files, self.name, int(data.version))
+            after._require_deletions({fragment.deletion_file() for fragment in self._data.get_fragments()})
+            return after
+
+    def _require_deletions(self, known: set[str | None]) -> None:
+        """CollectionUnreadable when a list of deleted rows is not whole, and not ``known``.
+
+        Lance does not see an error of the last write to a file; of data files the manifest says the length.
+        """
+        for fragment in self._data.get_fragments():
+            name = fragment.deletion_file()
+            if name is not None and name not in known:
+                try:
+                    with explained(f"reading {self.folder / name}"):
+                        whole = fragment.to_table(columns=["id"]).num_rows == fragment.count_rows()
+                except CollectionDamaged:
+                    whole = False
+                if not whole:
+                    raise CollectionUnreadable(
+                        f"{self.folder / name}: was not written whole; nothing was changed, try again"
+                    )
 
     def compacted(self) -> Table:
         """The same rows in fewer files."""
@@ -289,7 +350,10 @@ class Table:
     def sync(self, known: set[Path]) -> None:
         """Make this version's files durable."""
         with explained(f"writing {self.folder}"):
+            new = self.folder not in known
             sync_tree(self.folder, known)
+            if new:
+                sync_folder(self.files.root)
 
     @property
     def fragments(self) -> int:
@@ -333,7 +397,7 @@ class Table:
         return self._some(ids, None)
 
     def features(self, ids: Sequence[int]) -> dict[int, bytes]:
-        """Local features of these photos; those without are left out."""
+        """Local features of these photos as they are kept (:func:`without_seal`); those without are left out."""
         if not ids:
             return {}
         found = self._some(ids, ["id", "features"]).to_pydict()
@@ -345,9 +409,13 @@ class Table:
             return [int(i) for i in self._data.to_table(columns=["id"], filter="features IS NULL")["id"].to_pylist()]
 
     def _some(self, ids: Sequence[int], columns: list[str] | None) -> pa.Table:
-        parts = []
         with explained(f"reading {self.folder}"):
-            for start in range(0, len(ids), 500):
-                wanted = ", ".join(str(int(i)) for i in ids[start : start + 500])
-                parts.append(self._data.to_table(columns=columns, filter=f"id IN ({wanted})"))
-        return pa.concat_tables(parts)
+            return pa.concat_tables(
+                [self._data.to_table(columns=columns, filter=f"id IN ({some})") for some in _lists(ids)]
+            )
+
+
+def _lists(ids: Sequence[int]) -> Iterator[str]:
+    """Ids as lists of SQL."""
+    for start in range(0, len(ids), LISTED):
+        yield ", ".join(str(int(i)) for i in ids[start : start + LISTED])

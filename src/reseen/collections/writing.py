@@ -17,14 +17,14 @@ import pyarrow as pa
 from reseen.collections.creating import STRAYS
 from reseen.collections.derived import drop_unused
 from reseen.collections.descriptors import save_descriptor
-from reseen.collections.files import DAMAGED, Disk, sha256, sync_folder
+from reseen.collections.files import DAMAGED, Disk, sha256, sync_folder, sync_name
 from reseen.collections.labels import PathLike, join, require_text
 from reseen.collections.local import extraction
 from reseen.collections.locking import WriterLock
 from reseen.collections.manifest import Manifest, manifest_name, manifest_versions, read_manifest, write_manifest
 from reseen.collections.report import Report
 from reseen.collections.snapshot import Snapshot, open_snapshot
-from reseen.collections.table import Row, Table, as_arrow, sealed
+from reseen.collections.table import Row, Table, as_arrow, features_are_sealed, sealed, with_seal
 from reseen.encoder import Encoder
 from reseen.errors import CollectionDamaged, CollectionError, PhotoRejected
 from reseen.images import Found, Photo, PhotoLike, display, load_photo, ordered_map, read_bytes
@@ -55,6 +55,8 @@ def writing(folder: Path, wait_s: float = 0.0, waiting: Callable[[str], None] | 
     with WriterLock(files, wait_s, waiting):
         snapshot, damage = open_snapshot(folder)
         try:
+            sync_folder(folder)  # a writer that died may have come as far as the name of the version that is read
+            sync_name(folder)
             for version in manifest_versions(files):
                 if version > snapshot.manifest.version:
                     files.set_aside(manifest_name(version))
@@ -203,8 +205,10 @@ class Writer:
                 report.rejected.append(PhotoRejected(item.row.name, reason))
             else:
                 width, height = encoded.size
-                row = sealed(replace(item.row, width=width, height=height), encoded.vector)
-                ready.append(_Ready(row, encoded.vector, encoded.tasks.get("local"), item.known))
+                features = encoded.tasks.get("local")
+                row = replace(item.row, width=width, height=height)
+                row = sealed(row, encoded.vector, features=features is not None)
+                ready.append(_Ready(row, encoded.vector, features, item.known))
             if len(ready) >= BATCH or time.monotonic() - acknowledged >= INTERVAL_S:
                 self._acknowledge(ready, report)
                 ready, acknowledged = [], time.monotonic()
@@ -222,9 +226,8 @@ class Writer:
         vectors = np.stack([photo.vector for photo in ready])
         if not np.isfinite(vectors).all():
             raise CollectionError(f"the descriptor {self.snapshot.manifest.recipe!r} gave vectors that are not finite")
-        contents = as_arrow(
-            [photo.row for photo in ready], vectors, [photo.features for photo in ready], self.snapshot.manifest.dim
-        )
+        features = [None if photo.features is None else with_seal(photo.row.id, photo.features) for photo in ready]
+        contents = as_arrow([photo.row for photo in ready], vectors, features, self.snapshot.manifest.dim)
         known = [photo.row.id for photo in ready if photo.known]
         before = self.snapshot
         self._commit(before.table.changed(known, contents))
@@ -317,7 +320,10 @@ class Writer:
     def _rewrite(self, rows: Mapping[int, Row], names: Sequence[str]) -> None:
         """Change fields of photos, by id; their vectors and features stay."""
         contents = self.snapshot.table.full([*rows])
-        fresh = [sealed(rows[photo]) for photo in contents["id"].to_pylist()]
+        fresh = [
+            sealed(rows[photo], features=features_are_sealed(self.snapshot.rows[photo]))
+            for photo in contents["id"].to_pylist()
+        ]
         for name in (*names, "check"):
             column = contents.schema.get_field_index(name)
             kind = contents.schema.field(column)
@@ -341,8 +347,11 @@ class Writer:
             raise CollectionError("new vectors must be given for each photo of the collection, once")
         if vectors.shape != (len(ids), descriptor.dim) or not np.isfinite(vectors).all():
             raise ValueError(f"vectors must be finite and ({len(ids)}, {descriptor.dim})")
-        fresh = [sealed(rows[photo], vector) for photo, vector in zip(ids.tolist(), vectors, strict=True)]
-        features = self.snapshot.table.features(ids.tolist())
+        features = {photo: with_seal(photo, kept) for photo, kept in self.snapshot.features(ids.tolist()).items()}
+        fresh = [
+            sealed(rows[photo], vector, features=photo in features)
+            for photo, vector in zip(ids.tolist(), vectors, strict=True)
+        ]
         contents = as_arrow(fresh, vectors, [features.get(row.id) for row in fresh], descriptor.dim)
         number = 1 + int(self.snapshot.manifest.table.removeprefix("photos-").removesuffix(".lance"))
         while (self._folder / f"photos-{number}.lance").exists():

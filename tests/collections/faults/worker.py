@@ -2,7 +2,7 @@
 
     LD_PRELOAD=shim.so python worker.py SHIM PLACE
 
-Each line of stdin is a case; each line of stdout says what became of it.
+Each line of stdin asks for a step; each line of stdout says what became of it.
 """
 
 import ctypes
@@ -45,12 +45,12 @@ def add(collection):
 
 
 def update(collection):
-    collection.add(PLACE / "changed")
+    """Two new photos, then two that changed."""
+    collection.add(*PHOTOS[4:6], PLACE / "changed")
 
 
 def remove(collection):
-    if gone := [row.id for row in collection.photos() if row.path in PHOTOS[:2]]:
-        collection.remove(*gone)
+    collection.remove(*[row.id for row in collection.photos() if row.path in PHOTOS[:2]])
 
 
 def label(collection):
@@ -62,9 +62,8 @@ def blob(collection):
 
 
 def adapt(collection):
-    if collection.fingerprint != Other.fingerprint:
-        ids, vectors = collection.vectors()
-        collection.replace_descriptor(Other(), ids.copy(), np.ascontiguousarray(vectors[:, :12]))
+    ids, vectors = collection.vectors()
+    collection.replace_descriptor(Other(), ids.copy(), np.ascontiguousarray(vectors[:, :12]))
 
 
 def compact(collection):
@@ -108,6 +107,7 @@ def changed(case):
 
     def acknowledged(self, manifest):
         turn(self, manifest)
+        SHIM.faults_note(b"%d" % manifest.version)
         os.write(1, json.dumps({"acknowledged": manifest.version}).encode() + b"\n")
         if case["states"]:
             SHIM.faults_on(0)
@@ -115,6 +115,8 @@ def changed(case):
             SHIM.faults_on(1)
 
     writing.Writer._turn_to = acknowledged
+    if case["record"]:
+        SHIM.faults_record(case["record"].encode())
     SHIM.faults_arm(
         os.fsencode(FOLDER.parent),
         case["kinds"],
@@ -126,6 +128,7 @@ def changed(case):
     try:
         change(None if change is create else opened())
         outcome = {"outcome": "done"}
+        SHIM.faults_note(b"done")
     except ReseenError as error:
         outcome = {"outcome": "refused", "said": str(error)}
     SHIM.faults_on(0)
@@ -174,14 +177,19 @@ def in_a_child(action, case):
     return {**told, "killed": os.waitpid(child, 0)[1] == 9}
 
 
-if not (PLACE / "template").exists():
-    in_a_child(lambda _: prepare() or {}, None)
-print("ready", flush=True)
-for line in sys.stdin:
-    case = json.loads(line)
+def prepared(case):
+    """The state before a change."""
     shutil.rmtree(FOLDER.parent, ignore_errors=True)
     FOLDER.parent.mkdir()
     if case["change"] != "create":
         shutil.copytree(PLACE / "template", FOLDER)
-    told = in_a_child(changed, case)
-    print(json.dumps({**told, "then": in_a_child(checked, case)}), flush=True)
+    return {}
+
+
+if not (PLACE / "template").exists():
+    in_a_child(lambda _: prepare() or {}, None)
+print("ready" if SHIM.faults_trap() == 0 else "untrapped", flush=True)
+for line in sys.stdin:
+    case = json.loads(line)
+    told = prepared(case) if case["do"] == "prepare" else in_a_child(globals()[case["do"]], case)
+    print(json.dumps(told), flush=True)
