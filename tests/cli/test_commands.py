@@ -251,3 +251,15 @@ def test_index_sync(museum, tmp_path, call):
     assert code == 1 and "--force" in err
     assert call(*command, "--sync", "--force")[0] == 0
     assert json.loads(call("list", museum, "--json")[1]) == {"photos": []}
+
+
+def test_an_older_collection_is_given_local_features(tmp_path, tiny, call, paint):
+    paint(tmp_path / "photos", 3)
+    museum = tmp_path / "m"
+    made = ("index", tmp_path / "photos", "--to", museum)
+    assert call(*made, "--local", "none", "--recipe", tiny)[0] == 0
+    assert "`--local sift` adds them" in call(*made)[2]
+    assert "--local" not in call(*made, "--local", "none")[2]
+    code, _, err = call(*made, "--local", "sift")
+    assert code == 0 and "3 given local features" in err
+    assert "--local" not in call(*made)[2]

@@ -59,9 +59,9 @@ def open_inverted(snapshot: Snapshot, *, anew: bool = False) -> InvertedFile | N
         return index
     for ids, items in _features(snapshot, missing):
         index.add(ids, items, np.array([wanted[photo] for photo in ids.tolist()], np.int64))
-    if not index.segments:
-        return index
     fresh = index.segments[1 if index.segments and len(held) else 0 :]
+    if not fresh:  # what is missing has no local features
+        return index
     if len(held) and sum(map(len, fresh)) < TAIL * len(held):
         index.segments[1:] = [Segment.merged(fresh)]
         tail.put(**index.segments[1].arrays())

@@ -264,13 +264,7 @@ class Writer:
             else:
                 ready[row.id] = found
             if len(ready) >= BATCH or (ready and number == len(rows)):
-                contents = self.snapshot.table.full([*ready])
-                column = contents.schema.get_field_index("features")
-                data = [ready[photo] for photo in contents["id"].to_pylist()]
-                kind = contents.schema.field(column)
-                self._commit(
-                    self.snapshot.table.changed([*ready], contents.set_column(column, kind, pa.array(data, kind.type)))
-                )
+                self._rewrite({photo: self.snapshot.rows[photo] for photo in ready}, [], ready)
                 report.filled += len(ready)
                 ready = {}
             if progress is not None:
@@ -317,17 +311,22 @@ class Writer:
             return
         self._rewrite({photo: replace(self.snapshot.rows[photo], label=labels[photo]) for photo in ids}, ["label"])
 
-    def _rewrite(self, rows: Mapping[int, Row], names: Sequence[str]) -> None:
-        """Change fields of photos, by id; their vectors and features stay."""
+    def _rewrite(
+        self, rows: Mapping[int, Row], names: Sequence[str], features: Mapping[int, bytes] | None = None
+    ) -> None:
+        """Change fields of photos, by id; their vectors stay, and their features where no new ones are given."""
         contents = self.snapshot.table.full([*rows])
+        ids = contents["id"].to_pylist()
         fresh = [
-            sealed(rows[photo], features=features_are_sealed(self.snapshot.rows[photo]))
-            for photo in contents["id"].to_pylist()
+            sealed(rows[i], features=features is not None or features_are_sealed(self.snapshot.rows[i])) for i in ids
         ]
-        for name in (*names, "check"):
+        columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in fresh] for name in (*names, "check")}
+        if features is not None:
+            columns["features"] = [with_seal(i, features[i]) for i in ids]
+        for name, values in columns.items():
             column = contents.schema.get_field_index(name)
             kind = contents.schema.field(column)
-            contents = contents.set_column(column, kind, pa.array([getattr(row, name) for row in fresh], kind.type))
+            contents = contents.set_column(column, kind, pa.array(values, kind.type))
         self._commit(self.snapshot.table.changed([*rows], contents))
 
     def put_blob(self, name: str, data: bytes) -> None:
