@@ -215,7 +215,13 @@ def learn(sets: Mapping[str, Shown]) -> Calibration:
     shortlists = {name: found.whole for name, found in sets.items()}
     order = _order(shortlists)
     firsts = {name: [first_of(half.looked, order) for half in found.halves] for name, found in sets.items()}
-    return Calibration(order, _logistic(SAME, firsts, prior=None), _logistic(GEOMETRY, shortlists, prior=PRIOR), PRIOR)
+    return Calibration(
+        order,
+        _logistic(SAME, firsts, prior=None),
+        _logistic(GEOMETRY, shortlists, prior=PRIOR),
+        PRIOR,
+        reseen.load("default").fingerprint,
+    )
 
 
 def first_of(found: Looked, order: Mapping[str, float]) -> Looked:

@@ -144,7 +144,7 @@ def test_geometry_that_finds_nothing_lowers_the_confidence(shelf, tmp_path):
 def test_a_search_and_an_identification_say_the_same_probability(shelf, monkeypatch):
     collection, visit = shelf
     shipped = default_calibration()
-    known = dataclasses.replace(shipped, same=shipped.geometry, descriptor=collection.manifest.recipe)
+    known = dataclasses.replace(shipped, same=shipped.geometry, descriptor=collection.fingerprint)
     for module in (identifier, geometry):
         monkeypatch.setattr(module, "default_calibration", lambda: known)
     first = collection.search(visit)[0]

@@ -86,7 +86,7 @@ def register(app: typer.Typer) -> None:
                 f"{len(missing)} objects came after the classifier was trained and are never named, the first is "
                 f"{missing[0]!r}: train it again with `reseen adapt --recipe`"
             )
-        if identifier.calibration is None:
+        if identifier.calibration is None and (objects or not identifier.convinces):
             with console.progress("calibrating", quiet=quiet or as_json) as step:
                 identifier = identifying(_calibrated(held, identifier, step))
         answered = 0

@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
             typer.Option(
                 help="Look at the first hits again: none, auto, or geometry, superglobal, diffusion, reciprocal, "
                 "expansion joined with +; geometry:mirror, geometry:upright, and a number of hits as in geometry:100. "
-                "auto is geometry+superglobal where the collection was indexed with --local sift, else none."
+                "auto is geometry+superglobal where the collection keeps local features, else none."
             ),
         ] = "auto",
         first: Annotated[

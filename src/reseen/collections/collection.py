@@ -369,7 +369,7 @@ class Collection:
             query,
             self.vectors_of,
             encoder=None if query.has_vector else self.encoder,
-            descriptor=self.manifest.recipe,
+            descriptor=self.fingerprint,
         )
         if "features" in chain.needs:
             evidence = replace(evidence, features=features, extractor=self._extractor)

@@ -189,5 +189,5 @@ class Reranker:
             lambda wanted: [held[row] for row in wanted],
             lambda wanted: [self.maps_of(self.benchmark.database[row]) for row in wanted],
             self.descriptor,
-            descriptor=self.descriptor.name,
+            descriptor=self.descriptor.fingerprint,
         )

@@ -99,7 +99,8 @@ class Identifier:
         references: what stands for an instance, see :data:`References`.
         calibration: instead of the stored one, and of what a search says of its hits.
         threshold: on the confidence; by default :data:`THRESHOLD` where a search's probabilities are the confidence,
-            else the calibration's, and without one every photo gets an answer.
+            else the calibration's, and without one every photo gets an answer. A vector, and objects in a photo, are
+            judged by the calibration.
         force: let one file stand under two labels.
         rerank: stages that look again at the photos most alike a whole photo or its box (not at the windows of several
             objects), see ``Collection.search``; ``auto`` is geometry where the collection has local features. None of
@@ -131,10 +132,9 @@ class Identifier:
         self.classes = Classes(collection.encoder, self.photos) if by == "classifier" else None
         self.calibration = calibration or stored(collection, self.photos, by)
         self.convinces = self.depth > 0 and calibration is None and knows(collection, rerank)
-        self.threshold = threshold
-        if threshold is None:
-            own = None if self.calibration is None else self.calibration.threshold
-            self.threshold = THRESHOLD if self.convinces else own
+        own = None if self.calibration is None else self.calibration.threshold
+        self.threshold = own if threshold is None else threshold
+        self.convincing = THRESHOLD if threshold is None and self.convinces else self.threshold
 
     def identify(self, photo: Asked, box: Box | None = None, *, k: int = 5, objects: bool = False) -> Identification:
         """The instances that a photo, or the part of it in ``box``, may show.
@@ -196,7 +196,7 @@ class Identifier:
             replace(self._hit(rank, int(i), vector, scores[0], confidence, None), match=looked.get(int(i)))
             for rank, i in enumerate(best, 1)
         )
-        return Identification(ranking.query, ranking.box, self._refused(hits), hits)
+        return Identification(ranking.query, ranking.box, _refused(hits, self.convincing), hits)
 
     def _convinced(self, looked: Mapping[int, Match], confidence: Vectors | None) -> Vectors | None:
         """Confidences ``(1, I)`` after geometry.
@@ -248,10 +248,7 @@ class Identifier:
         )
 
     def _refused(self, hits: Sequence[InstanceHit]) -> bool:
-        if not hits:
-            return True
-        best = hits[0].confidence
-        return best is not None and self.threshold is not None and best < self.threshold
+        return _refused(hits, self.threshold)
 
     def _objects(self, asked: Query, k: int) -> Identification:
         from reseen.identify.objects import find_objects
@@ -264,9 +261,16 @@ class Identifier:
         return Identification(asked.name, asked.box, self._refused(hits), tuple(hits))
 
 
+def _refused(hits: Sequence[InstanceHit], threshold: float | None) -> bool:
+    if not hits:
+        return True
+    best = hits[0].confidence
+    return best is not None and threshold is not None and best < threshold
+
+
 def knows(collection: Collection, rerank: str) -> bool:
     """Whether what geometry says of a hit is a probability by itself, similarity and all, without a calibration."""
-    return collection.manifest.recipe == default_calibration().descriptor and collection.verifies(rerank)
+    return collection.fingerprint == default_calibration().descriptor and collection.verifies(rerank)
 
 
 def identify(

@@ -66,6 +66,7 @@ class Page:
             "share": round(100 * min(max(hit.score, 0), 1)),
             "label": hit.label,
             "probability": hit.match.probability if hit.match is not None else None,
+            "why": hit.why,
             "photo": self._shown(hit),
             "outline": hit.match.outline if hit.match is not None and sure else (),
         }

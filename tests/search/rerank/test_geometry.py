@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+import reseen
 from reseen.search import Query
 from reseen.search.geometry import Geometry, Verification
 from reseen.search.geometry.probability import Calibration, default_calibration, describe
@@ -197,3 +198,7 @@ def test_the_same_photo_twice_rises_twice(shelf, evidence):
 def test_a_shortlist_longer_than_the_collection(evidence):
     assert len(GeometryStage(depth=1000)(ranking(0, 1, 4), evidence)) == 3
     assert len(GeometryStage()(ranking(), evidence)) == 0
+
+
+def test_the_calibration_is_of_the_default_descriptor_as_it_is():
+    assert default_calibration().descriptor == reseen.load("default").fingerprint

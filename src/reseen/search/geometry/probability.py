@@ -65,14 +65,14 @@ class Calibration:
         same: log odds that the first hit is the same thing, from everything; of later ones it is on the safe side.
         geometry: log odds from the geometry alone, were the share ``prior`` of all pairs true.
         prior: one photo of a shortlist of fifty.
-        descriptor: the recipe whose similarities ``order`` and ``same`` know.
+        descriptor: the fingerprint of the descriptor whose similarities ``order`` and ``same`` know.
     """
 
     order: Mapping[str, float]
     same: Mapping[str, float]
     geometry: Mapping[str, float]
     prior: float = 0.02
-    descriptor: str = "default"
+    descriptor: str = ""
 
     def rises(self, seen: Mapping[str, Values]) -> Values:
         """What each hit gains over its similarity, ``(n,)``; nothing where no place agrees."""

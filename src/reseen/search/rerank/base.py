@@ -32,7 +32,7 @@ class Evidence:
         maps: feature maps of photos by their ids, None where the photo cannot be read again.
         encoder: made the vectors, and gives the query's own vector and maps, and vectors of parts of maps.
         extractor: made the local features, and finds the query's.
-        descriptor: the recipe that made the vectors, "" where it is not known.
+        descriptor: the fingerprint of what made the vectors.
         proposed: ids in the order in which they deserve to be verified; that of the ranking when empty.
     """
 
