@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-CHANGES = ["create", "add", "update", "remove", "label", "blob", "adapt", "compact"]
 OPENS, READS, WRITES, SYNCS, NAMES = 1, 2, 4, 8, 16
 ALL = OPENS | READS | WRITES | SYNCS | NAMES
 ERROR, SHORT, KILL = 0, 1, 2
