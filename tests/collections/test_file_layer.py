@@ -88,8 +88,8 @@ def test_faults_at_some_calls_of_the_layer(changes, disturbed, monkeypatch):
     chance = random.Random(int(os.environ.get("RESEEN_SEED", "1")))
     refused = 0
     for change in Changes.names:
-        sound, calls = states(changes, disturbed, change, monkeypatch)
-        for at in chance.sample(range(1, calls + 1), 2):
+        sound, count = states(changes, disturbed, change, monkeypatch)
+        for at in chance.sample(range(1, count + 1), 2):
             refused += check(changes, disturbed, change, chance.choice([*FAULTS]), at, sound)
     assert refused >= 4
 

@@ -10,7 +10,7 @@ import shutil
 
 import pytest
 from changes import Changes
-from harness import FAULTS, SYNCS
+from harness import EVERY, FAULTS, SYNCS
 from power import WAYS, Disk, put, recorded
 
 SOME = 3
@@ -35,7 +35,7 @@ class Losses:
         """Make a change and record its calls."""
         return self.harness.disturbed(change, record=str(self._record), **fault)
 
-    def calls(self):
+    def recorded(self):
         """What was recorded."""
         return recorded(self._record)
 
@@ -69,9 +69,9 @@ def at_moments(losses, change, chosen, chance, ways=WAYS):
     """States of the power losses at some moments of a change."""
     disk = losses.start(change)
     assert losses.make(change)["outcome"] == "done"
-    calls, done, states, told = losses.calls(), 0, 0, {}
-    for moment in chosen(moments(calls)):
-        for call in calls[done:moment]:
+    made, done, states, told = losses.recorded(), 0, 0, {}
+    for moment in chosen(moments(made)):
+        for call in made[done:moment]:
             disk.do(call)
             if call.what == "n":
                 told |= {"outcome": "done"} if call.first == b"done" else {"acknowledged": int(call.first)}
@@ -89,7 +89,7 @@ def after_a_fault(losses, change, fault, at):
     made = change == "create" and (losses.harness.folder / "c").exists()
     told = losses.make("compact" if made else change)  # what is there cannot be created again
     assert told.get("outcome") == "done", told
-    for call in losses.calls():
+    for call in losses.recorded():
         disk.do(call)
     return losses.check(change, disk, told, "nothing", random.Random(0), f"{change}, fault at call {at}")
 
@@ -98,7 +98,7 @@ def after_a_fault(losses, change, fault, at):
 def test_the_record_is_whole(losses, change):
     disk = losses.start(change)
     losses.make(change)
-    for call in losses.calls():
+    for call in losses.recorded():
         disk.do(call)
     folder = losses.harness.folder
     there = {os.fsencode(path)[len(os.fsencode(folder)) :]: path for path in [folder, *folder.rglob("*")]}
@@ -118,12 +118,22 @@ def test_a_command_that_finds_its_work_done_has_made_it_durable(losses, change):
     assert after_a_fault(losses, change, {**FAULTS["EIO once"], "kinds": SYNCS}, last)
 
 
+def test_a_manifest_names_nothing_that_may_be_lost(losses):
+    """Its own name is kept, and of the names before it none that was not synced."""
+    assert at_moments(losses, "adapt", lambda found: found, random.Random(0), ways=["latest"]) > 5
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("change", Changes.names)
 def test_power_losses_at_every_moment(losses, change, record_property):
-    moments = []
-    states = at_moments(losses, change, lambda found: moments.extend(found) or found, random.Random(0))
-    record_property("counts", f"{change}: power lost at {len(moments)} moments, {states} different states opened")
+    chosen = []
+
+    def some(found):
+        chosen.extend(found[::EVERY])
+        return chosen
+
+    states = at_moments(losses, change, some, random.Random(0))
+    record_property("counts", f"{change}: power lost at {len(chosen)} moments, {states} different states opened")
 
 
 @pytest.mark.long

@@ -22,6 +22,13 @@ FAULTS = {
     "short write": {"kinds": WRITES, "mode": SHORT, "code": 0, "lasting": 0},
 }
 NOTHING = {**FAULTS["EIO once"], "at": 0}
+EVERY = int(os.environ.get("RESEEN_EVERY", "1"))
+"""Of how many calls the long harnesses disturb one."""
+
+
+def calls(count):
+    """Numbers of the calls that are disturbed, from 1."""
+    return range(1, count + 1, EVERY)
 
 
 def build(folder):
