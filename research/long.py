@@ -1,12 +1,13 @@
 """Run the long harnesses of faults and damage and keep what they counted, with date and commit.
 
-python -m research.long [--only EXPRESSION] [--to docs/long.md]
+python -m research.long [--every N] [--only EXPRESSION] [--to docs/long.md]
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from pathlib import Path
 def main() -> int:
     """Run pytest; write the counts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--every", type=int, default=1, help="disturb each N-th call only")
     parser.add_argument("--only", default="", help="as pytest's -k")
     parser.add_argument("--to", type=Path, default=Path("docs/long.md"))
     arguments = parser.parse_args()
@@ -35,13 +37,15 @@ def main() -> int:
             "-o",
             "junit_family=legacy",
         ]
-        code = subprocess.run([sys.executable, "-m", "pytest", *command], check=False).returncode
+        every = {**os.environ, "RESEEN_EVERY": str(arguments.every)}
+        code = subprocess.run([sys.executable, "-m", "pytest", *command], check=False, env=every).returncode
         suite = xml.etree.ElementTree.parse(report).getroot().find("testsuite")
         assert suite is not None
         counts = [found.get("value") or "" for found in suite.iter("property") if found.get("name") == "counts"]
         tests, failed = int(suite.get("tests", 0)), int(suite.get("failures", 0)) + int(suite.get("errors", 0))
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
     what = f"`--only '{arguments.only}'` of the harnesses" if arguments.only else "All harnesses"
+    what += f", at each {arguments.every}th call or moment (`--every {arguments.every}`)" if arguments.every > 1 else ""
     lines = [
         "# The last long run",
         "",

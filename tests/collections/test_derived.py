@@ -77,3 +77,19 @@ def test_damaged_vectors_are_found_and_made_again(indexed, how):
     indexed.compact(grace_s=0)
     derived.drop_unused(indexed._snapshot.files, {indexed.manifest.table_manifest}, older_than_s=0)
     assert Collection.open(indexed.folder).verify() == []
+
+
+def test_labels_and_paths_leave_the_vectors_where_they_are(indexed, tmp_path):
+    expected = dict(zip(*indexed.vectors(), strict=True))
+    written = sorted((p.name, p.stat().st_mtime_ns) for p in (indexed.folder / "derived").glob("*.bin"))
+    indexed.set_labels(dict.fromkeys([*expected][:5], "x"))
+    first = sorted((tmp_path / "photos").iterdir())[0]
+    first.rename(first.with_name("moved.png"))
+    assert indexed.sync(tmp_path / "photos").moved == 1
+    opened = Collection.open(indexed.folder)
+    vectors = dict(zip(*opened.vectors(), strict=True))
+    assert {photo: vector.tobytes() for photo, vector in vectors.items()} == {
+        photo: vector.tobytes() for photo, vector in expected.items()
+    }
+    assert sorted((p.name, p.stat().st_mtime_ns) for p in (indexed.folder / "derived").glob("*.bin")) == written
+    assert opened.verify() == []

@@ -95,3 +95,25 @@ def test_it_grows(old, tmp_path, paint):
     collection.compact(grace_s=0)
     again = Collection.open(old)
     assert len(again) == 7 and again.damage == () and again.verify() == []
+
+
+def test_rows_without_seals_are_searched_labelled_removed_and_compacted(old, release, capsys):
+    """Its rows guard their vectors only, its local features nothing, and its derived data has no hashes."""
+    collection = Collection.open(old)
+    ids = [row.id for row in collection.photos()]
+    assert all(row.check >= 0 for row in collection.photos()) and list((old / "derived").glob("*.npy"))
+    before = collection.features(ids)
+    query = release / "query.jpg"
+    (best,) = collection.search(query, k=1)
+    collection.set_labels({best.id: "renamed"})
+    assert [row.id for row in collection.photos() if row.check < 0] == [best.id]
+    assert (collection.search(query, k=1)[0].id, collection.search(query, k=1)[0].label) == (best.id, "renamed")
+    assert collection.features(ids) == before and collection.verify() == []
+    gone = next(photo for photo in ids if photo != best.id)
+    assert collection.remove(gone) == 1
+    collection.compact(grace_s=0)
+    again = Collection.open(old)
+    assert again.damage == () and again.verify() == [] and len(again) == 5
+    assert again.search(query, k=1)[0].id == best.id and again.labels()[best.id] == "renamed"
+    assert again.features(ids) == {photo: data for photo, data in before.items() if photo != gone}
+    assert answers(capsys, "verify", old, "--json")[0]["ok"] is True

@@ -110,11 +110,11 @@ class Snapshot:
         return {"table": self.table.digest, "fingerprint": self.manifest.fingerprint, "count": self.manifest.count}
 
     def take_vectors_of(self, before: Snapshot, ids: Ids | None = None, vectors: Vectors | None = None) -> None:
-        """Use the derived vectors of the version before, to which rows were added at the end; for the one writer.
+        """Use the derived vectors of the version before, and those of photos that were added; for the one writer.
 
         Args:
-            before: it had the same rows in the same order; where it has no derived vectors, nothing is done.
-            ids, vectors: ``(n,)`` and ``(n, dim)`` of the rows that were added.
+            before: it had the same vectors; where they are not derived, nothing is done.
+            ids, vectors: ``(n,)`` and ``(n, dim)`` of the photos that were added.
         """
         if ids is None or vectors is None:
             ids, vectors = np.empty(0, np.int64), np.empty((0, self.manifest.dim), np.float32)

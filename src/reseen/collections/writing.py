@@ -327,7 +327,9 @@ class Writer:
             column = contents.schema.get_field_index(name)
             kind = contents.schema.field(column)
             contents = contents.set_column(column, kind, pa.array(values, kind.type))
-        self._commit(self.snapshot.table.changed([*rows], contents))
+        before = self.snapshot
+        self._commit(before.table.changed([*rows], contents))
+        self.snapshot.take_vectors_of(before)
 
     def put_blob(self, name: str, data: bytes) -> None:
         """Keep named bytes. ValueError when the name holds other than letters, digits, - and _."""

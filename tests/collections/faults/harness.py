@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-CHANGES = ["create", "add", "update", "remove", "label", "blob", "adapt", "compact"]
 OPENS, READS, WRITES, SYNCS, NAMES = 1, 2, 4, 8, 16
 ALL = OPENS | READS | WRITES | SYNCS | NAMES
 ERROR, SHORT, KILL = 0, 1, 2
@@ -23,6 +22,13 @@ FAULTS = {
     "short write": {"kinds": WRITES, "mode": SHORT, "code": 0, "lasting": 0},
 }
 NOTHING = {**FAULTS["EIO once"], "at": 0}
+EVERY = int(os.environ.get("RESEEN_EVERY", "1"))
+"""Of how many calls the long harnesses disturb one."""
+
+
+def calls(count):
+    """Numbers of the calls that are disturbed, from 1."""
+    return range(1, count + 1, EVERY)
 
 
 def build(folder):

@@ -151,7 +151,8 @@ class Disk:
 
     def left(self, way: str, chance: random.Random) -> dict[bytes, bytes | None]:
         """What is there after a power loss: bytes by path, None for a folder."""
-        names: dict[Change, bool] = {}
+        folders = [node for node in self._nodes.values() if isinstance(node, Folder) and node.pending]
+        names = {folder.pending[-1][0]: True for folder in folders} if way == "latest" else {}
 
         def kept(change: Change) -> bool:
             return names.setdefault(change, way in ("names", "all") or (way == "some" and chance.random() < 0.5))
@@ -180,8 +181,8 @@ def _bytes(file: File, way: str, chance: random.Random) -> bytes:
     return bytes(data)
 
 
-WAYS = ("nothing", "names", "bytes", "all", "some")
-"""What is kept of what is pending; ``some`` is drawn by chance."""
+WAYS = ("nothing", "names", "bytes", "latest", "all", "some")
+"""What is kept of what is pending: ``latest``, all bytes and each folder's newest name; ``some``, drawn by chance."""
 
 
 def put(state: dict[bytes, bytes | None], folder: Path) -> None:
