@@ -99,7 +99,8 @@ def _inside(root: ast.AST) -> Iterator[tuple[Any, str, Callable[[], None]]]:
         elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
             yield node, f"{node.value} -> {not node.value}", _set(node, "value", not node.value)
         elif isinstance(node, ast.Constant) and isinstance(node.value, int | float):
-            other = node.value + 1 if isinstance(node.value, int) else node.value * 2 + (node.value == 0)
+            small = isinstance(node.value, int) and node.value < 10
+            other = node.value + 1 if small else node.value * 2 + (node.value == 0)
             yield node, f"{node.value} -> {other}", _set(node, "value", other)
         elif isinstance(node, ast.Attribute) and node.attr in NAMED:
             yield node, f".{node.attr} -> .{NAMED[node.attr]}", _set(node, "attr", NAMED[node.attr])
@@ -107,7 +108,7 @@ def _inside(root: ast.AST) -> Iterator[tuple[Any, str, Callable[[], None]]]:
             yield node, f"{node.id} -> {NAMED[node.id]}", _set(node, "id", NAMED[node.id])
         elif isinstance(node, ast.Call) and node.keywords:
             for i, keyword in enumerate(node.keywords):
-                if keyword.arg:
+                if keyword.arg and keyword.arg != "strict":  # zip's, a guard
                     yield node, f"{keyword.arg}= left out", _drop(node.keywords, i)
         for block in (getattr(node, name, None) for name in ("body", "orelse")):
             for i, statement in enumerate(block if isinstance(block, list) else []):
@@ -122,6 +123,8 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
         return
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list") or isinstance(value, ast.arguments):
+            continue
+        if isinstance(node, ast.keyword) and node.arg == "strict":
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST):

@@ -43,6 +43,8 @@ def test_pca(dim, power, shrinkage):
 def test_learned_whitening(dim):
     paper = create_projection("lw", dim=dim, form="paper").fit(TRAIN, ALL_PAIRS)
     same_up_to_signs(paper.transform(ASKED), projection.lw_paper(wide(TRAIN), ALL_PAIRS, wide(ASKED), dim))
+    shrunk = create_projection("lw", dim=dim, form="paper", shrinkage=0.6).fit(TRAIN, ALL_PAIRS)
+    same_up_to_signs(shrunk.transform(ASKED), projection.lw_paper(wide(TRAIN), ALL_PAIRS, wide(ASKED), dim, 0.6))
     published = create_projection("lw", dim=dim, form="published").fit(TRAIN, PAIRS)
     same_up_to_signs(published.transform(ASKED), projection.lw_published(wide(TRAIN), PAIRS, wide(ASKED), dim))
 

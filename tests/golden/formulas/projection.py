@@ -28,13 +28,13 @@ def pca(train, x, dim, power, shrinkage):
     return [unit([values[i] ** (-power / 2) * (axes[i] @ (row - mean)) for i in range(dim)]) for row in x]
 
 
-def lw_paper(train, pairs, x, dim):
+def lw_paper(train, pairs, x, dim, shrinkage=0.0):
     """siaMAC, Section 3.3: C_S^(-1/2) eig(C_S^(-1/2) C_D C_S^(-1/2)) on the D largest, mu the mean of all."""
     matching = {frozenset((int(a), int(b))) for a, b in pairs}
     inner = scatter(train[a] - train[b] for a, b in pairs)
     n = len(train)
     outer = scatter(train[i] - train[j] for i in range(n) for j in range(i + 1, n) if frozenset((i, j)) not in matching)
-    values, axes = eigen(inner)
+    values, axes = eigen((1 - shrinkage) * inner + shrinkage * np.trace(inner) / len(inner) * np.eye(len(inner)))
     root = sum(value**-0.5 * np.outer(axis, axis) for value, axis in zip(values, axes, strict=True))
     _, turned = eigen(root @ outer @ root)
     mean = sum(train) / n
