@@ -1,10 +1,11 @@
 """How many small wrong changes of the code the tests notice, room by room.
 
-    python -m research.mutation [ROOM...] --mutants 300 --seed 0
+    python -m research.mutation [ROOM...] --mutants 300 --seed 0 --to RESULTS
 
 A seeded sample of changes (:mod:`research.mutants`) is made, one at a time, in the functions of a process that has
 imported everything and collected the room's tests: a fork gets the changed code and runs the tests that call the
-changed function, shortest first, until one fails. A process for every change would import torch every time.
+changed function, shortest first, until one fails. A process for every change would import torch every time. What
+RESULTS holds is not tried again.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from typing import Any, NamedTuple
 import pytest
 from research.mutants import Mutant, loaded_functions, mutants, put_in
 
-SOURCE = Path("src/reseen")
+SOURCE = Path(__file__).resolve().parent.parent / "src" / "reseen"
 
 
 class Room(NamedTuple):
@@ -41,13 +42,16 @@ class Room(NamedTuple):
 
 GOLDEN = "tests/golden"
 ROOMS = {
-    "heads": Room(("heads/*.py", "heads/*/*.py"), ("tests/heads", GOLDEN, "tests/training/museum/test_stages.py")),
+    "heads": Room(("heads/*.py", "heads/selective/*.py", "heads/museum/regions.py"), ("tests/heads", GOLDEN)),
     "projections": Room(("projections/*.py",), ("tests/projections", GOLDEN)),
     "losses": Room(("training/losses.py",), ("tests/training/test_losses.py", GOLDEN)),
     "mining": Room(("training/mining/*.py",), ("tests/training/mining", "tests/training/test_tuples.py")),
     "expansion": Room(("search/expansion.py",), ("tests/search/test_expansion.py", GOLDEN)),
     "metrics": Room(("evaluation/measures/*.py",), ("tests/evaluation/measures", GOLDEN)),
 }
+
+
+LIVE = ("survived", "untested")
 
 
 class Outcome(NamedTuple):
@@ -160,27 +164,27 @@ def _measure(session: pytest.Session, files: set[str], kept: Path) -> int:
     os.environ["PYTEST_DEBUG_TEMPROOT"] = str(kept.parent)
     called: set[tuple[str, int]] = set()
 
-    def note(frame: Any, event: str, _: Any) -> None:
-        if event == "call" and frame.f_code.co_filename in files:
+    def note(frame: Any, event: str, _: Any) -> None:  # gives no local tracer: calls alone are seen, not lines
+        if frame.f_code.co_filename in files:
             called.add((frame.f_code.co_filename, frame.f_code.co_firstlineno))
 
     found = []
-    threading.setprofile(note)
-    sys.setprofile(note)
+    threading.settrace(note)
+    sys.settrace(note)
     began, failed = time.monotonic(), 0
     for number in _run(session, range(len(session.items))):
         if session.testsfailed == failed:
             found.append(Test(number, time.monotonic() - began, frozenset(called)))
         called.clear()
         began, failed = time.monotonic(), session.testsfailed
-    sys.setprofile(None)
+    sys.settrace(None)
     kept.write_bytes(pickle.dumps(found))
     return 0
 
 
-def trial(room: Room, *, count: int, seed: int, jobs: int, seconds: float, without: Sequence[str] = ()) -> Trial:
-    """The outcomes of a room's sample."""
-    plugin = Trial(sample(room, count, seed), jobs, seconds)
+def trial(room: Room, chosen: Sequence[Mutant], *, jobs: int, seconds: float, without: Sequence[str] = ()) -> Trial:
+    """The outcomes of some of a room's mutants."""
+    plugin = Trial(chosen, jobs, seconds)
     leave_out = [f"--ignore={path}" for path in without]
     tests = [path for path in room.tests if path not in without]
     options = ["-p", "no:cacheprovider", "-p", "no:xdist", "--no-header"]
@@ -198,37 +202,38 @@ def main() -> int:
     parser.add_argument("--mutants", type=int, default=300, help="of each room, at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="for each room; the rest is left out")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="for each room; a later run goes on")
     parser.add_argument("--without", action="append", default=[], metavar="PATH", help="tests that are left out")
-    parser.add_argument("--to", type=Path, help="a file of JSON for scores and survivors")
+    parser.add_argument("--to", type=Path, metavar="RESULTS", help="a file of JSON")
+    parser.add_argument("--again", action="store_true", help="try the survivors again")
     arguments = parser.parse_args()
     unknown = set(arguments.rooms) - set(ROOMS)
     if unknown:
         parser.error(f"there is no room {', '.join(sorted(unknown))}")
-    kept = {}
+    kept = json.loads(arguments.to.read_text()) if arguments.to and arguments.to.is_file() else {}
     for name in arguments.rooms or ROOMS:
-        found = trial(
-            ROOMS[name], count=arguments.mutants, seed=arguments.seed, jobs=arguments.jobs,
-            seconds=arguments.seconds, without=arguments.without,
-        ).outcomes  # fmt: skip
-        left = sorted(
-            (o for o in found if o.how in ("survived", "untested")), key=lambda o: (o.mutant.file, o.mutant.line)
-        )
-        kept[name] = {
-            "mutants": len(found),
-            "noticed": len(found) - len(left),
-            "score": round(1 - len(left) / max(1, len(found)), 4),
-            "survivors": [f"{_short(o.mutant)}{' (no test)' if o.how == 'untested' else ''}" for o in left],
-        }
-        print(f"\n{name}: {kept[name]['noticed']} of {len(found)} noticed, {kept[name]['score']:.1%}")
-        print("\n".join(f"  {line}" for line in kept[name]["survivors"]), flush=True)
+        known = kept.setdefault(name, {})
+        chosen = sample(ROOMS[name], arguments.mutants, arguments.seed)
+        left = [m for m in chosen if known.get(_short(m)) in ((None, *LIVE) if arguments.again else (None,))]
+        if left:
+            options = {"jobs": arguments.jobs, "seconds": arguments.seconds, "without": arguments.without}
+            known.update({_short(o.mutant): o.how for o in trial(ROOMS[name], left, **options).outcomes})
+        _tell(name, {key: known[key] for m in chosen if (key := _short(m)) in known}, len(chosen))
         if arguments.to:
             arguments.to.write_text(json.dumps(kept, indent=1) + "\n")
     return 0
 
 
+def _tell(name: str, outcomes: dict[str, str], sampled: int) -> None:
+    live = sorted(key for key, how in outcomes.items() if how in LIVE)
+    noticed = len(outcomes) - len(live)
+    score = f"{noticed / max(1, len(outcomes)):.1%}"
+    print(f"\n{name}: {noticed} of {len(outcomes)} noticed, {score} ({sampled} in the sample)")
+    print("\n".join(f"  {key}{' (no test)' if outcomes[key] == 'untested' else ''}" for key in live), flush=True)
+
+
 def _short(mutant: Mutant) -> str:
-    return f"{mutant.file.relative_to(SOURCE.resolve())}:{mutant.line}: {mutant.change}"
+    return f"{mutant.file.relative_to(SOURCE)}:{mutant.line}: {mutant.change} [{mutant.place}]"
 
 
 if __name__ == "__main__":
