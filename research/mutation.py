@@ -42,7 +42,13 @@ class Room(NamedTuple):
 
 GOLDEN = "tests/golden"
 ROOMS = {
-    "heads": Room(("heads/*.py", "heads/selective/*.py", "heads/museum/regions.py"), ("tests/heads", GOLDEN)),
+    "heads": Room(
+        ("heads/*.py", "heads/selective/*.py", "heads/museum/regions.py"),
+        ("tests/heads", GOLDEN, "tests/training/test_initialise.py"),
+    ),
+        ("heads/*.py", "heads/selective/*.py", "heads/museum/regions.py"),
+        ("tests/heads", GOLDEN, "tests/training/test_initialise.py"),
+    ),
     "projections": Room(("projections/*.py",), ("tests/projections", GOLDEN)),
     "losses": Room(("training/losses.py",), ("tests/training/test_losses.py", GOLDEN)),
     "mining": Room(("training/mining/*.py",), ("tests/training/mining", "tests/training/test_tuples.py")),

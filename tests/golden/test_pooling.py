@@ -47,6 +47,57 @@ def test_global_pooling(size):
     close(pooling.unit(crow(positive)[0]), pooling.unit(pooling.crow(positive[0].numpy())))
 
 
+def test_settings_reach_the_formulas():
+    drawn = maps(6, 8)
+    for a, b in ((2.0, 3.0), (1.0, 2.0)):
+        golden = pooling.unit(pooling.crow(drawn[0].numpy(), a, b))
+        close(create_head("crow", (5,), a=a, b=b)([drawn])[0], golden)
+    powers = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])
+    golden = [pooling.gem(drawn[0].numpy(), p, 1e-3)[c] for c, p in enumerate(powers.tolist())]
+    close(gem(drawn, powers, eps=1e-3)[0], golden)
+    close(create_head("gem", (5,), p=2.5)([drawn]).detach()[0], pooling.unit(pooling.gem(drawn[0].numpy(), 2.5, 1e-6)))
+    signed = maps(6, 8, signed=True) - 9
+    assert mac(signed, signed="keep").max() < 0 and mac(signed).max() == 0
+    assert rmac(signed, signed="keep").max() < 0 and rmac(signed).abs().max() == 0
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_cells_that_are_left_out_take_no_part(signed):
+    """As if only the others were there, side by side."""
+    two = torch.cat([maps(6, 8, seed=20, signed=signed), maps(6, 8, seed=21, signed=signed)])
+    valid = torch.from_numpy(np.random.default_rng(22).random((2, 6, 8)) < 0.4)
+    settings = [("mac", {}), ("mac", {"signed": "keep"}), ("spoc", {}), ("gem", {}), ("crow", {}), ("fisher", {"k": 2})]
+    for kind, options in [*settings, ("netvlad", {"k": 2})]:
+        head = create_head(kind, (5,), **options)
+        if not head.fitted:
+            head.fit([([maps(6, 8, seed=seed, signed=True)], None) for seed in range(3)])
+        with torch.no_grad():
+            found = head([two], valid)
+            for i in range(2):
+                kept = two[i][:, valid[i]][None, :, None, :]
+                close(found[i], head([kept])[0])
+
+
+def test_regions_of_cells_that_are_left_out():
+    drawn = maps(6, 8, seed=23)
+    valid = torch.zeros(1, 6, 8, dtype=torch.bool)
+    valid[:, 1:4, 2:7] = True
+    shown = drawn * valid[:, None]  # no value is below 0, so that hidden cells are as good as 0
+    for head in (create_head("rmac", (5,)), create_head("remap", (5,))):
+        with torch.no_grad():
+            close(head([drawn], valid)[0], head([shown])[0])
+    keep = create_head("rmac", (5,), signed="keep", whole=False)
+    moved = maps(6, 8, seed=24, signed=True) - 2
+    golden = sum(_maxima(moved[0], valid[0], *corners) for corners in pooling.grid(6, 8, 3))
+    close(keep([moved], valid)[0], pooling.unit(golden))
+
+
+def _maxima(drawn, valid, x0, y0, x1, y1):
+    """Unit maxima of the valid cells of a region; 0 where it has none."""
+    mask = valid[y0:y1, x0:x1]
+    return pooling.unit(drawn[:, y0:y1, x0:x1][:, mask].amax(1).numpy()) if mask.any() else np.zeros(len(drawn))
+
+
 @pytest.mark.parametrize("size", [*SIZES, (24, 32), (18, 10), (36, 20), (61, 25), (1, 4), (3, 3)])
 @pytest.mark.parametrize("levels", [1, 3, 4])
 def test_the_grid_of_regions(size, levels):
@@ -84,6 +135,11 @@ def test_remap():
     portrait = [m.transpose(2, 3).contiguous() for m in landscape]
     close(head(portrait).detach()[0], pooling.remap([m[0].numpy() for m in landscape], 4, alphas))
     close(remap_regions(landscape[0], 4)[0], pooling.regions(landscape[0][0].numpy(), 4))
+    square = maps(7, 7, 5, seed=14)
+    close(remap_regions(square, 3)[0], pooling.regions(square[0].numpy(), 3))
+    wide = maps(4, 9, 5, seed=15)
+    ones = create_head("remap", (5,), levels=2)
+    close(ones([wide]).detach()[0], pooling.unit(sum(pooling.regions(wide[0].numpy(), 2))))
 
 
 @pytest.mark.parametrize("between", [True, False])

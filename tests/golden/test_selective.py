@@ -41,6 +41,25 @@ def test_masks_of_maps(size):
     assert places(max_mask(torch.from_numpy(maps))[0]) == selective.max_mask(maps[0])
 
 
+def test_masks_of_valid_cells_alone():
+    maps = RNG.uniform(0.1, 1, (2, 6, 5, 7)).astype(np.float32)
+    valid = RNG.random((2, 5, 7)) < 0.5
+    given, shown = torch.from_numpy(maps), torch.from_numpy(valid)
+    for i in range(2):
+        cells = np.argwhere(valid[i])
+        alone = maps[i][:, valid[i]][:, None, :]  # side by side
+        for mask, formula in ((sum_mask, selective.sum_mask), (max_mask, selective.max_mask)):
+            golden = {tuple(cells[x].tolist()) for _, x in formula(alone)}
+            assert places(mask(given, shown)[i]) == golden
+
+
+def test_values_below_zero_are_clamped_unless_they_are_kept():
+    maps = torch.tensor([[[[-1.0, -3.0, -2.0]], [[-9.0, 0.5, -9.0]]]])
+    assert places(max_mask(maps)[0]) == {(0, 1)} and places(max_mask(maps, signed="keep")[0]) == {(0, 0), (0, 1)}
+    assert places(sum_mask(maps)[0]) == {(0, 0), (0, 1), (0, 2)}
+    assert places(sum_mask(maps, signed="keep")[0]) == {(0, 0), (0, 1)}
+
+
 def test_the_mask_of_keypoints():
     grid, size = (12, 16), (192, 256)
     points = RNG.uniform(0, 1, (40, 2)).astype(np.float32) * [255, 191]
@@ -86,6 +105,17 @@ def test_whitened_embeddings(kind, unit):
         golden /= np.linalg.norm(golden, axis=1, keepdims=True)
     found = ours(torch.from_numpy(train[:30])).numpy()
     close(found @ found.T, golden @ golden.T)  # axes may point either way
+
+
+def test_whitening_of_flat_embeddings_stays_finite():
+    """Features of two directions alone leave most of T-emb's eigenvalues at 0."""
+    angles = RNG.uniform(0, 6.28, 500)
+    flat = np.zeros((500, 16), np.float32)
+    flat[:, 0], flat[:, 1] = np.cos(angles), np.sin(angles)
+    ours = embeddings.EMBEDDINGS["temb"](16, 9, unit=False).fit(torch.from_numpy(flat))
+    found = ours(torch.from_numpy(flat)).numpy()
+    spread = np.linalg.svd(found - found.mean(0), compute_uv=False) / 500**0.5
+    assert np.isfinite(found).all() and spread[0] < 1.1 and spread[1] > 0.9
 
 
 @pytest.mark.parametrize("kind", ["sum", "average", "max", "democratic"])
