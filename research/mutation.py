@@ -48,7 +48,7 @@ ROOMS = {
     ),
     "projections": Room(("projections/*.py",), ("tests/projections", GOLDEN)),
     "losses": Room(("training/losses.py",), ("tests/training/test_losses.py", GOLDEN)),
-    "mining": Room(("training/mining/*.py",), ("tests/training/mining", "tests/training/test_tuples.py")),
+    "mining": Room(("training/mining/*.py",), ("tests/training/mining", "tests/training/test_tuples.py", GOLDEN)),
     "expansion": Room(("search/expansion.py",), ("tests/search/test_expansion.py", GOLDEN)),
     "metrics": Room(("evaluation/measures/*.py",), ("tests/evaluation/measures", GOLDEN)),
 }

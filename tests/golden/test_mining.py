@@ -63,6 +63,17 @@ def test_positives():
             assert {int(found[q]) for found in drawn} == (golden or {-1})
 
 
+def test_one_shared_point_is_enough_and_equals_come_in_order():
+    visible = csr_array(np.array([[1, 1, 0], [0, 0, 1], [0, 1, 0], [1, 0, 0]], bool))
+    assert choose_positives("m2", np.array([0]), [np.array([1, 2, 3])], visible=visible).tolist() == [2]
+    same = np.repeat(rows(1), 60, 0)
+    labels = np.arange(60) % 7
+    for rule in ("n1", "n2", "semi-hard"):
+        found = mine_negatives(rule, same[:1], np.array([0]), same, labels, 5, positives=-same[:1])
+        assert found.tolist() == [[-1] * 5 if rule == "semi-hard" else [1, 2, 3, 4, 5]]
+    assert nearest_cameras(np.array([0]), np.zeros((60, 3)), np.zeros(60, int), 5)[0].tolist() == [1, 2, 3, 4, 5]
+
+
 def test_an_empty_pool_gives_no_positive():
     pools = [np.zeros(0, np.int64), np.array([2])]
     assert choose_positives("m1", np.array([0, 1]), pools, vectors=rows(3)).tolist() == [-1, 2]

@@ -32,9 +32,9 @@ def test_a_rate_that_is_met_exactly_is_allowed():
 
 
 def test_where_strangers_score_best_the_threshold_is_their_best_score():
-    found = open_set(np.array([0.5]), np.array([True]), np.array([0.6, 0.7]))
+    found = open_set(np.array([0.5]), np.array([True]), np.array([0.6, 0.65, 0.7]))
     assert found.identified_at[0.01] == 0 and found.threshold_at[0.01] == 0.7
-    assert found.curve[:, 0].tolist() == [0.7, 0.6, 0.5] and found.auroc == 0
+    assert found.curve[:, 0].tolist() == [0.7, 0.65, 0.6, 0.5] and found.auroc == 0
 
 
 def test_the_curve_in_a_report_is_thinned():
