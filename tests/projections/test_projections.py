@@ -332,3 +332,62 @@ def test_blocks_of_wide_rows_are_short_and_small_parts_are_joined(monkeypatch):
     parts = list(blocks(iter(np.array_split(x, 19))))
     assert [len(block) for block in parts] == [20, 20, 20, 20, 15]
     np.testing.assert_array_equal(np.concatenate(parts), x.astype(np.float64))
+
+
+def test_one_value_that_is_no_number_is_refused_wherever_it_stands():
+    for place in ((0, 0), (-1, -1)):
+        x = gaussian(60, np.eye(4))
+        x[place] = np.inf
+        for given in (x, iter(np.array_split(x, 4))):
+            with pytest.raises(ValueError, match="NaN or infinite"):
+                moments(given)
+    with pytest.raises(ValueError, match="must be"):
+        moments(np.zeros(5, np.float32))
+    with pytest.raises(ValueError, match="5 dimensions among those of 4"):
+        moments(iter([np.zeros((2, 4), np.float32), np.zeros((2, 5), np.float32)]))
+    for nothing in (np.zeros((0, 4), np.float32), iter(())):
+        with pytest.raises(ValueError, match="no vectors"):
+            moments(nothing)
+
+
+@pytest.mark.parametrize(("count", "warned"), [(4, True), (5, False)])
+def test_pca_warns_where_there_are_no_more_vectors_than_dimensions(caplog, count, warned):
+    PCA(dim=4, shrinkage=0.1).fit(gaussian(count, np.eye(6)))
+    assert bool(caplog.records) is warned
+
+
+@pytest.mark.parametrize(("kind", "count", "warned"), [(LW, 3, True), (LW, 4, False), (LDA, 3, True), (LDA, 4, False)])
+def test_whitening_of_pairs_warns_where_there_are_fewer_than_dimensions(caplog, kind, count, warned):
+    x = gaussian(12, np.eye(4))
+    kind(shrinkage=0.2).fit(x, np.arange(2 * count).reshape(-1, 2))
+    assert bool(caplog.records) is warned
+
+
+@pytest.mark.parametrize("row", [-1, 12])
+def test_pairs_just_outside_the_rows_are_refused(row):
+    for pairs in (np.array([[0, 1], [2, row]]), np.array([[row, 1]])):
+        with pytest.raises(ValueError, match="rows of the 12 vectors"):
+            LW().fit(gaussian(12, np.eye(3)), pairs)
+
+
+def test_dimensions_of_what_comes_out_are_known_before_fitting():
+    chain = Chain([{"kind": "rn", "dropped": 3}, {"kind": "power"}, {"kind": "truncate", "dim": 5}])
+    assert (RN(dropped=3).dim_out(10), Power().dim_out(10), Truncate(5).dim_out(10), chain.dim_out(10)) == (7, 10, 5, 5)
+    assert RN(dropped=3).dim_out(None) is None and PCA().dim_out(None) is None and PCA(dim=4).dim_out(None) == 4
+    assert PCA().dim_out(9) == 9 and LW(dim=2).dim_out(9) == 2 and chain.settings() == Chain(chain.steps).settings()
+
+
+@pytest.mark.parametrize("dropped", [-1, 6])
+def test_rotation_drops_what_there_is(dropped):
+    with pytest.raises(ValueError, match="the vectors have 6 dimensions"):
+        RN(dropped=dropped).fit(gaussian(30, np.eye(6)))
+    assert RN(dropped=5).fit(gaussian(30, np.eye(6))).transform(gaussian(2, np.eye(6))).shape == (2, 1)
+
+
+def test_shrinkage_is_a_share():
+    x = gaussian(30, np.diag([4.0, 1, 1]))
+    for amount in (-0.1, 1.1):
+        with pytest.raises(ValueError, match=r"not in 0\.\.1"):
+            PCA(shrinkage=amount).fit(x)
+    np.testing.assert_allclose(np.diff(PCA(shrinkage=1.0).fit(x).eigenvalues_), 0, atol=1e-6)
+    assert PCA(shrinkage=0.0).fit(x).eigenvalues_[0] > 2

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from reseen.training.losses import (
     info_nce,
     triplet,
 )
+from reseen.training.mining.negatives import mine_negatives
 
 
 def unit(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -71,10 +73,18 @@ def test_info_nce_spares_pairs_of_the_same_label():
     assert info_nce(q, p, labels=labels)[0].item() == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("kind", ["contrastive", "triplet", "info-nce"])
+SETTINGS = {
+    "contrastive": {"margin": 1.3},
+    "triplet": {"margin": 1.3},
+    "info-nce": {},
+    "smooth-ap": {"temperature": 0.2},
+}
+
+
+@pytest.mark.parametrize("kind", list(SETTINGS))
 def test_gradients(kind):
     who = tuples([0, 3], [1, 4], [[2, 5], [5, -1]], [0, 0, 1, 2, 2, 3])
-    loss = create_loss(kind, **({"margin": 1.3} if kind != "info-nce" else {}))
+    loss = create_loss(kind, **SETTINGS[kind])
     vectors = unit(6, 5).requires_grad_()
     assert torch.autograd.gradcheck(lambda v: loss(v, who).total, vectors)
 
@@ -102,6 +112,55 @@ def test_active_pairs_are_counted():
     assert create_loss("triplet", margin=0.1)(vectors, who)[1:] == (2, 1)
 
 
+def test_active_terms_are_those_that_are_not_won_yet():
+    turned = torch.tensor([0.0, 0.1, 2.0, 1.0, 1.2, 1.25])
+    vectors = torch.stack([turned.cos(), turned.sin()], 1)
+    who = tuples([0, 2, 4], [1, 3, 5], [[], [], []], [0, 0, 1, 1, 2, 2])
+    # at 2.0 another positive, at 1.25, is nearer than the own one at 1.0
+    assert create_loss("info-nce")(vectors, who)[1:] == (3, 1)
+    assert create_loss("info-nce")(vectors, tuples([0], [1], [[]], [0, 0, 1, 1, 2, 2]))[1:] == (1, 0)
+    same = tuples([0, 2, 4], [1, 3, 5], [[], [], []], [0, 0, 1, 1, 1, 1])
+    assert create_loss("info-nce")(vectors, same)[1:] == (3, 0)
+    apart = torch.eye(3).repeat_interleave(2, 0)
+    assert create_loss("smooth-ap")(apart, who)[1:] == (3, 0)
+    assert create_loss("smooth-ap", temperature=0.001)(vectors, who)[1:] == (3, 2)
+    assert create_loss("triplet", margin=0.0)(apart, tuples([0], [0], [[0, 2]], [0, 0, 1, 1, 2, 2]))[1:] == (2, 0)
+    assert create_loss("contrastive", margin=2.0**0.5)(apart, tuples([0], [1], [[2]], [0, 0, 1, 1, 2, 2]))[2] == 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "settings"),
+    [("semi-hard", [{}]), ("n2", [{}]), ("random", [{"seed": 1}, {"seed": 4}])],
+)
+def test_negatives_in_the_batch_follow_the_rule_and_its_settings(rule, settings):
+    vectors = unit(24, 3, seed=5)
+    labels = [n // 2 for n in range(24)]
+    query, positive = list(range(0, 24, 2)), list(range(1, 24, 2))
+    who = tuples(query, positive, [[]] * 12, labels)
+    totals = []
+    for setting in settings:
+        rows = vectors.float().numpy()
+        mined = mine_negatives(
+            rule, rows[query], np.array(labels)[query], rows, np.array(labels), 2, positives=rows[positive], **setting
+        )
+        given = tuples(query, positive, mined.tolist(), labels)
+        expected = create_loss("triplet", margin=1.0)(vectors, given)
+        found = InBatch(create_loss("triplet", margin=1.0), rule, 2, **setting)(vectors, who)
+        torch.testing.assert_close(found.total, expected.total)
+        totals.append(float(found.total))
+    assert len({*totals}) == len(settings)
+
+
+def test_a_loss_of_the_library_is_given_queries_and_positives_and_counted_once_for_each_tuple():
+    library = pytest.importorskip("pytorch_metric_learning.losses")
+    vectors = unit(7, 6, dtype=torch.float32)
+    labels = [0, 1, 2, 1, 0, 2, 3]
+    value = create_loss("multi-similarity")(vectors, tuples([0, 1, 2], [4, 3, 5], [[6]] * 3, labels))
+    expected = 3 * library.MultiSimilarityLoss()(vectors[:6], torch.tensor(labels[:6]))
+    torch.testing.assert_close(value.total, expected)
+    assert value[1:] == (3, 3)
+
+
 def test_negatives_in_the_batch_are_the_nearest_photos_of_other_clusters():
     vectors = unit(6, 5)
     who = tuples([0, 2, 4], [1, 3, 5], [[], [], []], [0, 0, 1, 1, 1, 1])
@@ -120,7 +179,7 @@ def test_a_batch_of_one_cluster_has_no_negatives():
     assert InBatch(create_loss("triplet"), "hardest", 1)(vectors, who)[1:] == (0, 0)
 
 
-@pytest.mark.parametrize("kind", ["multi-similarity", "arcface", "smooth-ap"])
+@pytest.mark.parametrize("kind", ["multi-similarity", "arcface"])
 def test_losses_of_pytorch_metric_learning_are_trainable_by_name(kind):
     pytest.importorskip("pytorch_metric_learning")
     vectors = unit(8, 6, dtype=torch.float32).requires_grad_()

@@ -201,8 +201,8 @@ class LW(_Linear):
 
     Args:
         dim: dimensions kept; all when None.
-        form: ``published`` (mean of the first photos of the pairs, the covariance of all vectors in the place
-            of non-matching differences; what the authors' code does) or ``paper`` (mean of all vectors,
+        form: ``published`` (mean of the first photos of the pairs, all vectors about it in the place of
+            non-matching differences; what the authors' code does) or ``paper`` (mean of all vectors,
             differences of all non-matching pairs; for vectors of n photos their scatter is twice the covariance).
         shrinkage: 0..1, of the scatter of matching pairs; a few hundred pairs need some.
 

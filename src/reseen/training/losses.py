@@ -67,6 +67,20 @@ def info_nce(query: Tensor, positive: Tensor, temperature: float = 0.07, labels:
     return 0.5 * (forth + back)
 
 
+def smooth_ap(vectors: Tensor, labels: Tensor, temperature: float = 0.01) -> Tensor:
+    """1 - smoothed average precision of each vector among all, itself included: ``(N,)``.
+
+    Brown et al., 2020: ranks count how many others are nearer, each by a sigmoid of the difference of
+    the similarities over ``temperature``. ``vectors`` are unit rows ``(N, D)``; rows of one label ``(N,)`` match.
+    """
+    scores = vectors @ vectors.T
+    above = torch.sigmoid((scores[:, None, :] - scores[:, :, None]) / temperature)
+    above = above * ~torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+    same = (labels[:, None] == labels[None, :]).to(scores.dtype)
+    precision = (1 + (above * same[:, None, :]).sum(2)) / (1 + above.sum(2))
+    return 1 - (precision * same).sum(1) / same.sum(1)
+
+
 @dataclass(frozen=True)
 class Tuples:
     """Who is who among the N rows of a batch; all tensors are int64.
@@ -174,6 +188,22 @@ class InfoNCELoss(Loss):
         return LossValue(values.sum(), len(query), active)
 
 
+class SmoothAPLoss(Loss):
+    """Average precision of a batch's queries and positives among one another; mined negatives are not used."""
+
+    separable = False
+
+    def __init__(self, temperature: float = 0.01) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def forward(self, vectors: Tensor, tuples: Tuples) -> LossValue:
+        """Mean of :func:`smooth_ap`, times the number of tuples; active are photos that are not ranked perfectly."""
+        rows = torch.unique(torch.cat([tuples.query, tuples.positive]))
+        values = smooth_ap(vectors[rows], tuples.labels[rows], self.temperature)
+        return LossValue(values.mean() * len(tuples), len(tuples), int((values > 0).sum()))
+
+
 class InBatch(Loss):
     """A loss over tuples whose negatives are mined among the photos of the batch, with the network as it is.
 
@@ -220,7 +250,6 @@ class InBatch(Loss):
 METRIC_LEARNING = {
     "multi-similarity": "MultiSimilarityLoss",
     "arcface": "ArcFaceLoss",
-    "smooth-ap": "SmoothAPLoss",
 }
 """Names in recipes -> classes of pytorch-metric-learning."""
 
@@ -246,29 +275,17 @@ class MetricLearningLoss(Loss):
         self.kind = kind
 
     def forward(self, vectors: Tensor, tuples: Tuples) -> LossValue:
-        """The library's loss; rows are grouped by label first, in equal numbers for SmoothAP."""
+        """The library's loss over the queries and positives."""
         rows = torch.stack([tuples.query, tuples.positive], 1).flatten()
-        if self.kind == "smooth-ap":
-            _, first = _first_of_each(tuples.labels[tuples.query])
-            rows = torch.stack([tuples.query[first], tuples.positive[first]], 1).flatten()
         value = self.loss(vectors[rows], tuples.labels[rows])
         return LossValue(value * len(tuples), len(tuples), len(tuples) if float(value.detach()) > 0 else 0)
-
-
-def _first_of_each(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Distinct labels in order of appearance, and the place of each one's first appearance."""
-    seen: dict[int, int] = {}
-    for place, label in enumerate(labels.tolist()):
-        seen.setdefault(label, place)
-    at = labels.device
-    return torch.tensor(list(seen), device=at), torch.tensor(list(seen.values()), device=at)
 
 
 def create_loss(kind: str, *, classes: int = 0, dim: int = 0, **options: Any) -> Loss:
     """A loss by its name in a recipe; RecipeError for an unknown name or option.
 
     Args:
-        kind: ``contrastive``, ``triplet``, ``info-nce``, or one of :data:`METRIC_LEARNING`.
+        kind: ``contrastive``, ``triplet``, ``info-nce``, ``smooth-ap``, or one of :data:`METRIC_LEARNING`.
         classes: number of clusters in the training set (losses with a class matrix).
         dim: size of the vectors (likewise).
         options: the loss's own settings (``margin``, ``form``, ``temperature``).
@@ -277,6 +294,7 @@ def create_loss(kind: str, *, classes: int = 0, dim: int = 0, **options: Any) ->
         "contrastive": ContrastiveLoss,
         "triplet": TripletLoss,
         "info-nce": InfoNCELoss,
+        "smooth-ap": SmoothAPLoss,
     }
     try:
         if kind in own:

@@ -191,3 +191,43 @@ def test_scores_that_are_not_numbers_are_refused():
 def test_impossible_rankings_are_refused(ranking, message):
     with pytest.raises(BenchmarkError, match=message):
         from_rankings([ranking], [[0]], None, database=3)
+
+
+def test_queries_without_relevant_photos_or_without_any_found_have_their_values():
+    """One relevant photo first, one at rank 3, a query without any, and one whose photo the ranking does not hold."""
+    rankings, positives = [[0, 1, 2, 3], [1, 2, 3, 0], [0, 1, 2, 3], [0, 1, 2]], [[0], [0], [], [3]]
+    found = from_rankings(rankings, positives, database=4)
+    nan = float("nan")
+    for values, expected in [
+        (metrics.precision_at(found, 2), [0.5, 0, nan, 0]),
+        (metrics.hit_at(found, 1), [1, 0, nan, 0]),
+        (metrics.recall_at(found, 4), [1, 1, nan, 0]),
+        (metrics.ukb_score(found), [1, 1, nan, 0]),
+        (metrics.first_rank(found), [1, 4, 0, 0]),
+        (metrics.average_precision(found, "finite", truncated=True), [1, 0.25, nan, 0]),
+    ]:
+        np.testing.assert_array_equal(values, expected)
+    whole = from_rankings(rankings[:3], positives[:3], database=4)
+    np.testing.assert_array_equal(metrics.precision_at(whole, 2, "revisited"), [1, 0, nan])
+    nothing = from_rankings(rankings[2:3], [[]], database=4)
+    assert np.isnan(metrics.precision_at(nothing, 2, "revisited")).all()
+    assert metrics.first_rank(nothing).tolist() == [0] and metrics.collect([], []).found.shape == (0, 0)
+    assert metrics.mean(np.array([1.0, nan, 0.0, 0.5])) == 0.5
+
+
+def test_rows_just_outside_the_database_are_refused():
+    for row in (-1, 4):
+        with pytest.raises(BenchmarkError, match="outside the database of 4"):
+            from_rankings([[0, row]], [[0]], database=4)
+        with pytest.raises(BenchmarkError, match="outside the database of 4"):
+            from_scores(np.zeros((1, 4)), [[row]])
+        with pytest.raises(BenchmarkError, match="outside the database of 4"):
+            from_scores(np.zeros((1, 4)), [[0]], [[row, 1]])
+
+
+def test_relevant_photos_of_one_score_stand_side_by_side_at_either_end_of_their_tie():
+    scores = np.array([[0.5, 0.9, 0.5, 0.5, 0.5, 0.1]])
+    for ties, expected in (("best", [1, 2]), ("worst", [3, 4]), ("order", [1, 3])):
+        assert from_scores(scores, [[0, 3]], ties=ties).found.tolist() == [expected]
+    for ties, expected in (("best", [1, 2]), ("worst", [2, 3]), ("order", [1, 2])):
+        assert from_scores(scores, [[0, 3]], [[2]], ties=ties).found.tolist() == [expected]

@@ -73,6 +73,9 @@ def test_memory_does_not_grow_with_queries_times_database():
 def test_the_first_rows_of_ties_stand_in_the_order_of_the_database():
     assert best(np.array([0.5, 0.9, 0.5, 0.5, 0.1]), 3).tolist() == [1, 0, 2]
     assert best(np.array([0.2, 0.9]), 5).tolist() == [1, 0]
+    many = np.repeat(np.float32([0.1, 0.7, 0.4]), 60)[np.random.default_rng(0).permutation(180)]
+    for k in (70, 180, 500):
+        assert best(many, k).tolist() == np.argsort(-many, kind="stable")[:k].tolist()
 
 
 def test_vectors_that_do_not_fit_are_refused(problem):
@@ -82,3 +85,19 @@ def test_vectors_that_do_not_fit_are_refused(problem):
     database[3] = np.nan
     with pytest.raises(BenchmarkError, match="NaN"):
         rank(queries, database, truth)
+
+
+def test_truth_that_contradicts_itself_is_refused(problem):
+    queries, database, truth = problem
+    with pytest.raises(BenchmarkError, match="both positive and junk"):
+        rank(queries, database, Truth(truth.positives, [*truth.junk[:-2], truth.positives[-2], truth.junk[-1]]))
+
+
+def test_a_shortlist_may_be_longer_than_what_is_kept(problem):
+    queries, database, truth = problem
+    given = []
+    rank(
+        queries, database, truth, k=2, shortlist=30,
+        reorder=lambda query, rows, scores: given.append(len(rows)) or (rows, scores),
+    )  # fmt: skip
+    assert given == [30] * len(queries)

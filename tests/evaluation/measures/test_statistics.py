@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reseen.errors import BenchmarkError
-from reseen.evaluation.measures.statistics import interval, paired_difference
+from reseen.evaluation.measures.statistics import bootstrap_means, interval, paired_difference
 
 
 def test_interval_has_the_width_of_the_standard_error():
@@ -52,3 +52,26 @@ def test_runs_of_other_queries_are_refused():
         paired_difference(np.zeros(3), np.zeros(4))
     with pytest.raises(BenchmarkError, match="in common"):
         paired_difference(np.array([np.nan]), np.array([1.0]))
+
+
+def test_every_query_is_drawn_as_often_and_blocks_make_no_difference():
+    for place in (0, 4):
+        values = np.zeros(5)
+        values[place] = 1
+        assert bootstrap_means(values).mean() == pytest.approx(0.2, abs=0.01)
+    assert len(bootstrap_means(np.zeros(1_500_000), samples=5)) == 5  # two at a time
+
+
+def test_a_difference_has_the_interval_of_its_queries_and_counts_them():
+    delta = np.random.default_rng(4).normal(0.02, 0.1, 40)
+    delta[:3] = 0
+    first = np.full(42, 0.5)
+    found = paired_difference(first, first + np.concatenate([delta, [np.nan, np.nan]]), confidence=0.9)
+    assert found.interval == pytest.approx(interval(delta, confidence=0.9))
+    assert (found.better, found.equal, found.worse) == ((delta > 0).sum(), 3, (delta < 0).sum())
+    means = bootstrap_means(delta)
+    side = min((means <= 0).sum(), (means >= 0).sum())
+    assert found.p_value == pytest.approx(2 * (side + 1) / 10_001)
+    one_sided = paired_difference(np.zeros(4), np.ones(4))
+    assert one_sided.p_value == pytest.approx(2 / 10_001)
+    assert paired_difference(np.ones(4), np.zeros(4)).p_value == one_sided.p_value

@@ -177,6 +177,19 @@ def test_the_stage_lifts_the_photo_that_holds_the_object(localised):
     assert LocaliseStage()(first_search(evidence, whole), evidence)[0].id == 2
 
 
+def test_boxes_have_the_aspect_of_the_querys_map(localised, monkeypatch):
+    evidence, thing, _, whole = localised
+    wide = thing[:, :2, :]  # twice as wide as high
+    monkeypatch.setattr(type(evidence.encoder), "photo_maps", lambda *_, **__: (wide,))
+    boxes = []
+    pooled = evidence.encoder.pool_parts
+    monkeypatch.setattr(
+        type(evidence.encoder), "pool_parts", lambda _, maps, parts: boxes.extend(parts) or pooled(maps, parts)
+    )
+    LocaliseStage(expand=0, settings=Localisation(step=1, rounds=0))(first_search(evidence, whole), evidence)
+    assert boxes and all((c - a) / (d - b) == pytest.approx(2, rel=0.1) for a, b, c, d in boxes)
+
+
 def test_without_any_map_the_ranking_stays(localised, monkeypatch):
     evidence, _, maps, whole = localised
     before = first_search(evidence, whole)

@@ -48,6 +48,8 @@ def test_photos_far_from_the_chosen_query_are_dropped():
     vectors = np.array([[1, 0], [0.8, 0.6], [0, 1], [0, 1]], np.float32)
     keep = near_chosen(vectors, np.array([0, 0, 0, 1]), np.array([0]), farthest=1.0)
     assert keep.tolist() == [True, True, False, True]
+    vectors = np.array([[1, 0], [-1, 0]], np.float32)
+    assert near_chosen(vectors, np.array([0, 0]), np.array([0]), farthest=2.0).all()
 
 
 def test_pairs_with_five_to_thirty_inliers_stay():
@@ -66,6 +68,20 @@ def test_pairs_of_that_many_agreeing_matches_are_kept_or_not(model, count, kept)
     found = agreeing(first, second, model)
     assert found == count
     assert verified(np.array([found])).tolist() == [kept]
+
+
+@pytest.mark.parametrize(
+    ("model", "count", "expected"),
+    [
+        *(("affine", n, n) for n in (3, 5, 7)),
+        *(("homography", n, n) for n in (4, 5, 7)),
+        *(("affine", 2, 0), ("homography", 3, 0), ("fundamental", 7, 0), ("fundamental", 8, 8)),
+    ],
+)
+def test_few_matches_of_one_plane_agree_with_the_model_that_so_many_make(model, count, expected):
+    first = np.random.default_rng(3).uniform(0, 640, (count, 2)).astype(np.float32)
+    second = (first @ np.array([[0.9, 0.25], [-0.3, 1.1]]) + [40, -25]).astype(np.float32)
+    assert agreeing(first, second, model) == expected
 
 
 def test_a_fundamental_matrix_always_has_the_lower_bound():
