@@ -21,6 +21,7 @@ from reseen.collections.local import full_name
 from reseen.collections.manifest import Manifest, manifest_versions
 from reseen.collections.pairs import DEPTH, Pair, pairs_between, pairs_within
 from reseen.collections.report import Report
+from reseen.collections.several import Answer, as_one
 from reseen.collections.snapshot import Snapshot, open_snapshot
 from reseen.collections.table import Row
 from reseen.collections.writing import Writer
@@ -323,6 +324,45 @@ class Collection:
         asked = self.query(query)
         chain = self._chain(rerank, asked)
         return chain(ranking, self._evidence(asked, chain)) if chain.stages else ranking
+
+    def search_as_one(
+        self,
+        queries: Sequence[Asked],
+        k: int = 10,
+        *,
+        against: Sequence[Asked] = (),
+        rerank: str = "auto",
+        first: First = "both",
+        where: Where | None = None,
+    ) -> Answer:
+        """The ``k`` photos most alike several photos (or boxes in them) of one thing, each looked at with every one.
+
+        Args:
+            queries: what :meth:`search` takes; :class:`reseen.Query` for boxes.
+            k: hits at most.
+            against: examples of what is not meant: what fits one of them better sinks.
+            rerank, first, where: see :meth:`search`.
+
+        Raises:
+            ValueError: there is no query. Else as :meth:`search`.
+        """
+        if not queries:
+            raise ValueError("ask with one photo at least")
+        asked, unlike = ([self.query(one) for one in part] for part in (queries, against))
+        every = [*asked, *unlike]
+        depths = [max(k, self._chain(rerank, one).depth) if k > 0 else k for one in every]
+        found = [
+            self.search(one, k=depth, rerank=rerank, first=first, where=where)
+            for one, depth in zip(every, depths, strict=True)
+        ]
+        similarities = [self._similarities(one) for one in every]
+        n = len(asked)
+        answer = as_one(found[:n], similarities[:n], found[n:], similarities[n:])
+        return Answer(answer.ranking.top(k), tuple(ranking.top(k) for ranking in answer.each))
+
+    def _similarities(self, asked: Query) -> Callable[[Sequence[int]], Vectors]:
+        vector = self._vector(asked)
+        return lambda photos: self.vectors_of(photos) @ vector
 
     def duplicates(self, *, depth: int = DEPTH, progress: Progress | None = None) -> list[Pair]:
         """Near copies: pairs of photos that are one picture, scaled, compressed, trimmed or recoloured; surest first.
