@@ -397,6 +397,7 @@ class Protocol(TypedDict):
     learned_on: str
     expansion: str
     database_augmentation: str
+    first_stage: str
     reranking: str
     junk: str
     truncation: str

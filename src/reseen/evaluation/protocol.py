@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reseen import schema
+from reseen.collections.first_stage import First
 from reseen.errors import BenchmarkError
+from reseen.evaluation.bag_of_words import BagOfWords
 from reseen.evaluation.benchmarks.benchmark import Benchmark
 from reseen.evaluation.expansion import check_forms
 from reseen.search.rerank import parse_chain
@@ -29,6 +31,13 @@ BOXES = {
 }
 """What ``--box`` takes."""
 
+FIRST: dict[First, str] = {
+    "global": "vectors rank the database",
+    "local": "words of local features rank the database",
+    "both": "the shortlist is that of vectors and of words, vectors rank the rest",
+}
+"""What ``--first`` takes."""
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -41,6 +50,7 @@ class Protocol:
         rerank: a chain of re-ranking stages, e.g. ``geometry+superglobal``.
         depth: length of the shortlist that is re-ranked; the stages' own when None.
         junk: ``kept`` in the shortlist that is re-ranked, or ``removed`` from it (some published code does).
+        first: what makes that shortlist, one of :data:`FIRST`.
     """
 
     box: str = "crop"
@@ -49,6 +59,7 @@ class Protocol:
     rerank: str = "none"
     depth: int | None = None
     junk: str = "kept"
+    first: First = "global"
 
     def __post_init__(self) -> None:
         if self.box not in BOXES:
@@ -57,14 +68,16 @@ class Protocol:
             raise BenchmarkError(f"junk {self.junk!r} is neither kept nor removed")
         if self.depth is not None and self.depth < 1:
             raise BenchmarkError(f"a shortlist of {self.depth} photos cannot be re-ranked")
+        if self.first not in FIRST:
+            raise BenchmarkError(f"first stage {self.first!r} is not known; the known ones are {', '.join(FIRST)}")
         check_forms(self.expand, self.dba)
         parse_chain(self.rerank, features=True)
 
-    def crop(self, descriptor: Descriptor) -> str:
+    def crop(self, descriptor: Descriptor | BagOfWords) -> str:
         """The crop rule that the descriptor is asked for."""
         return descriptor.recipe.images.crop if self.box in ("crop", "whole") else self.box
 
-    def card(self, descriptor: Descriptor, benchmark: Benchmark) -> schema.Protocol:
+    def card(self, descriptor: Descriptor | BagOfWords, benchmark: Benchmark) -> schema.Protocol:
         """Everything that another person needs to make this run again."""
         recipe = descriptor.recipe
         settings = recipe.to_dict()
@@ -91,6 +104,7 @@ class Protocol:
             "learned_on": recipe.source or "not said by the recipe",
             "expansion": self.expand,
             "database_augmentation": self.dba,
+            "first_stage": FIRST[self.first],
             "reranking": self.rerank,
             "junk": "removed before ranks count; "
             + ("kept in" if self.junk == "kept" else "removed from")
