@@ -200,6 +200,54 @@ class Adapted(TypedDict):
     threshold: float | None
 
 
+class PairedPhoto(TypedDict):
+    """A photo of a pair or a group."""
+
+    id: int
+    path: str
+    label: str | None
+
+
+class Pair(TypedDict):
+    """Two photos: similarity of vectors, places that agree, how sure that is, and how much of both is one picture."""
+
+    first: PairedPhoto
+    second: PairedPhoto
+    similarity: float | None
+    inliers: int
+    probability: float | None
+    share: float
+    overlap: float
+
+
+class Duplicates(TypedDict):
+    """``duplicates``: near copies among ``photos`` photos, the surest first."""
+
+    photos: int
+    pairs: list[Pair]
+
+
+class Group(TypedDict):
+    """Photos of one thing, and the pairs that hold them together."""
+
+    photos: list[PairedPhoto]
+    pairs: list[Pair]
+
+
+class Groups(TypedDict):
+    """``groups``: of ``photos`` photos, the largest first."""
+
+    photos: int
+    groups: list[Group]
+
+
+class Matches(TypedDict):
+    """``match``: of ``photos`` photos that were looked for; the second of each pair is of the other collection."""
+
+    photos: int
+    pairs: list[Pair]
+
+
 # -- recipes and learning --------------------------------------------------------------------------
 
 
@@ -358,6 +406,7 @@ class Protocol(TypedDict):
     learned_on: str
     expansion: str
     database_augmentation: str
+    first_stage: str
     reranking: str
     junk: str
     truncation: str
@@ -450,6 +499,9 @@ OUTPUTS: dict[str, type] = {
     "verify": Verified,
     "compact": Compacted,
     "identify": Identification,
+    "duplicates": Duplicates,
+    "groups": Groups,
+    "match": Matches,
     "calibrate": Calibration,
     "adapt": Adapted,
     "evaluate": Evaluated,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -26,6 +26,9 @@ def register(app: typer.Typer) -> None:
             str, typer.Option(help="Database augmentation: uniform:N, rank:N, alpha:N:A, instance, instance:rank.")
         ] = "none",
         rerank: Annotated[str, typer.Option(help="Re-ranking: none, auto, or stages joined with +.")] = "none",
+        first: Annotated[
+            str, typer.Option(help="What makes that shortlist: global (vectors), local (words of SIFT), both.")
+        ] = "global",
         depth: Annotated[int | None, typer.Option(min=1, help="Shortlist that is re-ranked.")] = None,
         as_typed: Annotated[
             bool, typer.Option("--as-typed", help="Index and search the photos as a user does without an option.")
@@ -46,13 +49,24 @@ def register(app: typer.Typer) -> None:
         quiet: options.Quiet = False,
     ) -> int:
         """Measure how well recipes find what benchmarks ask for."""
-        from reseen.evaluation import Protocol, VectorCache, load_benchmarks
+        from reseen.collections.first_stage import First
+        from reseen.evaluation import Protocol, VectorCache, bag_of_words, load_benchmarks
         from reseen.evaluation import evaluate as measure
         from reseen.evaluation.changed_recipes import open_recipe
-        from reseen.evaluation.protocol import card_lines
+        from reseen.evaluation.protocol import FIRST, card_lines
         from reseen.evaluation.reports import results
 
-        protocol = Protocol(box=box, expand=expand, dba=dba, rerank=rerank, depth=depth, junk=junk, as_typed=as_typed)
+        options.one_of("--first", first, *FIRST)
+        protocol = Protocol(
+            box=box,
+            expand=expand,
+            dba=dba,
+            rerank=rerank,
+            depth=depth,
+            junk=junk,
+            as_typed=as_typed,
+            first=cast(First, first),
+        )
         sets = [
             benchmark
             for spec in benchmarks
@@ -61,7 +75,11 @@ def register(app: typer.Typer) -> None:
         held = VectorCache(cache)
         runs = []
         for name in recipe or ["default"]:
-            descriptor = open_recipe(name, size=size, scales=scales, weights=weights, precision=precision)
+            descriptor = (
+                bag_of_words.BagOfWords()
+                if name == bag_of_words.NAME
+                else open_recipe(name, size=size, scales=scales, weights=weights, precision=precision)
+            )
             for benchmark in sets:
                 for text in benchmark.notes:
                     console.note(f"{benchmark.name}: {text}")

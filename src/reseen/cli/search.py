@@ -25,6 +25,13 @@ def register(app: typer.Typer) -> None:
             typer.Option("--id", help="A photo of the collection, by its id, which is found too; repeat for more."),
         ] = None,
         box: options.Boxes = None,
+        as_one: Annotated[
+            bool, typer.Option("--as-one", help="All queries show one thing: one answer to all of them.")
+        ] = False,
+        unlike: Annotated[
+            list[str] | None,
+            typer.Option("--not", help="A photo of what is not meant, which sinks; repeat for more.", metavar="PHOTO"),
+        ] = None,
         rerank: Annotated[
             str,
             typer.Option(
@@ -49,8 +56,10 @@ def register(app: typer.Typer) -> None:
         import os
 
         from reseen.collections.first_stage import First
+        from reseen.collections.several import Answer
         from reseen.errors import PhotoRejected
         from reseen.images import walk
+        from reseen.search import Query
 
         if first not in get_args(First):
             raise typer.BadParameter(f"{first!r} is not {', '.join(get_args(First))}", param_hint="--first")
@@ -65,17 +74,27 @@ def register(app: typer.Typer) -> None:
 
             page = Page()
         answered, rejected = 0, []
-        for photo, part in zip(asked, options.boxes(box, len(asked)), strict=True):
+        boxes = options.boxes(box, len(asked))
+        each = [Query(photo, part) for photo, part in zip(asked, boxes, strict=True)]
+        for together in [each] if as_one and each else [[query] for query in each]:
             try:
-                query = held.query(photo, part)
-                ranking = held.search(query, k=k, rerank=rerank, first=cast(First, first))
+                found = [held.query(query) for query in together]
+                if as_one or unlike:
+                    answer = held.search_as_one(
+                        found, k=k, against=unlike or (), rerank=rerank, first=cast(First, first)
+                    )
+                else:
+                    ranking = held.search(found[0], k=k, rerank=rerank, first=cast(First, first))
+                    answer = Answer(ranking, (ranking,))
             except PhotoRejected as error:
                 rejected.append(error)
                 console.note(f"rejected {error}")
                 continue
             answered += 1
             if page is not None:
-                page.add(query, ranking)
+                for query, ranking in zip(found, answer.each, strict=True):
+                    page.add(query, ranking)
+            ranking = answer.ranking
             if as_json:
                 console.emit(ranking.to_json())
             elif not quiet:

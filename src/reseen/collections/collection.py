@@ -16,9 +16,12 @@ from reseen.collections import creating, syncing, writing
 from reseen.collections.derived import StaleBlock
 from reseen.collections.filters import Where, allowed_ids
 from reseen.collections.first_stage import First, fused, open_inverted
+from reseen.collections.groups import SURE, Group, grouped, near_copies, same_files
 from reseen.collections.local import full_name
 from reseen.collections.manifest import Manifest, manifest_versions
+from reseen.collections.pairs import DEPTH, Pair, pairs_between, pairs_within
 from reseen.collections.report import Report
+from reseen.collections.several import Answer, as_one
 from reseen.collections.snapshot import Snapshot, open_snapshot
 from reseen.collections.table import Row
 from reseen.collections.writing import Writer
@@ -322,6 +325,87 @@ class Collection:
         asked = self.query(query)
         chain = self._chain(rerank, asked)
         return chain(ranking, replace(self._evidence(asked, chain), proposed=proposed)) if chain.stages else ranking
+
+    def search_as_one(
+        self,
+        queries: Sequence[Asked],
+        k: int = 10,
+        *,
+        against: Sequence[Asked] = (),
+        rerank: str = "auto",
+        first: First = "both",
+        where: Where | None = None,
+    ) -> Answer:
+        """The ``k`` photos most alike several photos (or boxes in them) of one thing, each looked at with every one.
+
+        Args:
+            queries: what :meth:`search` takes; :class:`reseen.Query` for boxes.
+            k: hits at most.
+            against: examples of what is not meant: what fits one of them better sinks.
+            rerank, first, where: see :meth:`search`.
+
+        Raises:
+            ValueError: there is no query. Else as :meth:`search`.
+        """
+        if not queries:
+            raise ValueError("ask with one photo at least")
+        asked, unlike = ([self.query(one) for one in part] for part in (queries, against))
+        every = [*asked, *unlike]
+        depths = [max(k, self._chain(rerank, one).depth) if k > 0 else k for one in every]
+        found = [
+            self.search(one, k=depth, rerank=rerank, first=first, where=where)
+            for one, depth in zip(every, depths, strict=True)
+        ]
+        similarities = [self._similarities(one) for one in every]
+        n = len(asked)
+        answer = as_one(found[:n], similarities[:n], found[n:], similarities[n:])
+        return Answer(answer.ranking.top(k), tuple(ranking.top(k) for ranking in answer.each))
+
+    def _similarities(self, asked: Query) -> Callable[[Sequence[int]], Vectors]:
+        vector = self._vector(asked)
+        return lambda photos: self.vectors_of(photos) @ vector
+
+    def duplicates(self, *, depth: int = DEPTH, progress: Progress | None = None) -> list[Pair]:
+        """Near copies: pairs of photos that are one picture, scaled, compressed, trimmed or recoloured; surest first.
+
+        Args:
+            depth: photos that each is compared with, by vectors and by words.
+            progress: called with (photos done, photos in all).
+
+        Without local features only vectors tell, and files that are the same.
+        """
+        exact = same_files(self._snapshot.rows)
+        found = near_copies(pairs_within(self._snapshot, depth=depth, progress=progress), self._snapshot.rows)
+        listed = {(pair.first, pair.second) for pair in found}
+        return [*found, *(pair for pair in exact if (pair.first, pair.second) not in listed)]
+
+    def groups(self, *, sure: float = SURE, depth: int = DEPTH, progress: Progress | None = None) -> list[Group]:
+        """Groups of photos of the same thing, the largest first; photos without another of their thing are in none.
+
+        Args:
+            sure: probability from which two photos show the same thing.
+            depth, progress: see :meth:`duplicates`.
+
+        Raises:
+            CollectionError: the collection keeps no local features.
+        """
+        if self.manifest.local == "none":
+            raise CollectionError(
+                f"{self.folder}: groups are verified by local features; index into a new collection with --local sift"
+            )
+        return grouped(pairs_within(self._snapshot, depth=depth, progress=progress), sure=sure)
+
+    def match(self, other: Collection, *, depth: int = DEPTH, progress: Progress | None = None) -> list[Pair]:
+        """Every photo of this collection in another: pairs (photo here, photo there), the surest first.
+
+        Args:
+            other: looked into; its recipe or its local features are those of this one.
+            depth, progress: see :meth:`duplicates`.
+
+        Raises:
+            CollectionError: the two cannot be compared.
+        """
+        return pairs_between(self._snapshot, other._snapshot, depth=depth, progress=progress)
 
     def rerank_depth(self, rerank: str) -> int:
         """How many hits the stages that ``rerank`` names look at; 0 where there are none."""

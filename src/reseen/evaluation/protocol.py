@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reseen import schema
+from reseen.collections.first_stage import First
 from reseen.errors import BenchmarkError
+from reseen.evaluation.bag_of_words import BagOfWords
 from reseen.evaluation.benchmarks.benchmark import Benchmark
 from reseen.evaluation.expansion import check_forms
 from reseen.search.rerank import parse_chain
@@ -29,6 +31,13 @@ BOXES = {
 }
 """What ``--box`` takes."""
 
+FIRST: dict[First, str] = {
+    "global": "vectors rank the database",
+    "local": "words of local features rank the database",
+    "both": "the shortlist is that of vectors and of words, vectors rank the rest",
+}
+"""What ``--first`` takes."""
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -43,6 +52,7 @@ class Protocol:
         as_typed: the database is a collection that was indexed, and is searched, without an option; nothing else may be
             asked for.
         junk: ``kept`` in the shortlist that is re-ranked, or ``removed`` from it (some published code does).
+        first: what makes that shortlist, one of :data:`FIRST`.
     """
 
     box: str = "crop"
@@ -52,6 +62,7 @@ class Protocol:
     depth: int | None = None
     junk: str = "kept"
     as_typed: bool = False
+    first: First = "global"
 
     def __post_init__(self) -> None:
         if self.box not in BOXES:
@@ -60,16 +71,18 @@ class Protocol:
             raise BenchmarkError(f"junk {self.junk!r} is neither kept nor removed")
         if self.depth is not None and self.depth < 1:
             raise BenchmarkError(f"a shortlist of {self.depth} photos cannot be re-ranked")
+        if self.first not in FIRST:
+            raise BenchmarkError(f"first stage {self.first!r} is not known; the known ones are {', '.join(FIRST)}")
         check_forms(self.expand, self.dba)
         if self.as_typed and self != Protocol(as_typed=True):
             raise BenchmarkError("as typed means without an option: leave the others out")
         parse_chain(self.rerank, features=True)
 
-    def crop(self, descriptor: Descriptor) -> str:
+    def crop(self, descriptor: Descriptor | BagOfWords) -> str:
         """The crop rule that the descriptor is asked for."""
         return descriptor.recipe.images.crop if self.box in ("crop", "whole") else self.box
 
-    def card(self, descriptor: Descriptor, benchmark: Benchmark) -> schema.Protocol:
+    def card(self, descriptor: Descriptor | BagOfWords, benchmark: Benchmark) -> schema.Protocol:
         """Everything that another person needs to make this run again."""
         recipe = descriptor.recipe
         settings = recipe.to_dict()
@@ -96,6 +109,7 @@ class Protocol:
             "learned_on": recipe.source or "not said by the recipe",
             "expansion": self.expand,
             "database_augmentation": self.dba,
+            "first_stage": "as search does without an option" if self.as_typed else FIRST[self.first],
             "reranking": "as index and search do without an option" if self.as_typed else self.rerank,
             "junk": "removed before ranks count; "
             + ("kept in" if self.junk == "kept" else "removed from")

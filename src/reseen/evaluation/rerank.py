@@ -15,10 +15,12 @@ import numpy as np
 
 from reseen import schema
 from reseen.descriptor import Descriptor
+from reseen.errors import BenchmarkError
+from reseen.evaluation.bag_of_words import BagOfWords
 from reseen.evaluation.benchmarks.benchmark import Benchmark
 from reseen.evaluation.measures import metrics
 from reseen.evaluation.measures.metrics import Positions
-from reseen.evaluation.measures.ranking import Reorder, Truth, rank
+from reseen.evaluation.measures.ranking import Reorder, Rescore, Truth, rank
 from reseen.evaluation.measures.statistics import interval
 from reseen.evaluation.protocol import Protocol
 from reseen.evaluation.vectors import Digests, VectorCache
@@ -26,7 +28,7 @@ from reseen.images import load_photo
 from reseen.search import Hit, Query, Ranking
 from reseen.search.local import Extractor, LocalFeatures, RootSift
 from reseen.search.rerank import Chain, Evidence, parse_chain
-from reseen.types import Box, Rows, Vectors
+from reseen.types import Box, FeatureMaps, Rows, Vectors
 
 MAPS_KEPT = 256
 """Feature maps of photos that are kept in memory."""
@@ -72,20 +74,23 @@ class Reranker:
         queries, database: unit vectors, as they are ranked.
         cache: where local features are kept.
         chain: instead of the one that the protocol names.
+        rescore: the first stage, where it is not the vectors.
     """
 
     def __init__(
         self,
-        descriptor: Descriptor,
+        descriptor: Descriptor | BagOfWords,
         benchmark: Benchmark,
         protocol: Protocol,
         queries: Vectors,
         database: Vectors,
         cache: VectorCache,
         chain: Chain | None = None,
+        rescore: Rescore | None = None,
     ) -> None:
         self.descriptor, self.benchmark, self.protocol = descriptor, benchmark, protocol
         self.queries, self.database = queries, database
+        self.rescore = rescore
         self.local = FeatureCache(cache)
         chain = chain or parse_chain(protocol.rerank, features=True)
         if protocol.depth is not None:
@@ -94,7 +99,10 @@ class Reranker:
         self.seconds: list[list[float]] = [[] for _ in chain.stages]
         self.orders: list[dict[int, tuple[Rows, Vectors]]] = [{} for _ in chain.stages]
         self.bytes: list[int] = []
-        self.maps_of = functools.lru_cache(MAPS_KEPT)(descriptor.photo_maps)
+        self.encoder = None if isinstance(descriptor, BagOfWords) else descriptor
+        if self.encoder is None and "maps" in chain.needs:
+            raise BenchmarkError(f"{descriptor.name} has no feature maps, and {protocol.rerank} looks at them")
+        self.maps_of = functools.lru_cache(MAPS_KEPT)(self._maps)
 
     @property
     def depth(self) -> int:
@@ -155,7 +163,14 @@ class Reranker:
         found: list[schema.Stage] = []
         names = ["none", *(stage.name for stage in self.chain.stages)]
         for number in range(len(names)):
-            ranked = rank(self.queries, self.database, truth, shortlist=self.depth, reorder=self.replay(number - 1))
+            ranked = rank(
+                self.queries,
+                self.database,
+                truth,
+                shortlist=self.depth,
+                reorder=self.replay(number - 1),
+                rescore=self.rescore,
+            )
             asked = len(self.benchmark.queries)
             positions = Positions(ranked.positions.found[:asked], ranked.positions.relevant[:asked])
             ap = metrics.average_precision(positions)
@@ -182,12 +197,17 @@ class Reranker:
         crop = self.protocol.crop(self.descriptor)
         asked = Query(photo, box, crop=crop, vector=self.queries[query], features=own)
         if "maps" in self.chain.needs:
-            asked.maps(self.descriptor)
+            assert self.encoder is not None
+            asked.maps(self.encoder)
         return Evidence(
             asked,
             lambda wanted: self.database[list(wanted)],
             lambda wanted: [held[row] for row in wanted],
             lambda wanted: [self.maps_of(self.benchmark.database[row]) for row in wanted],
-            self.descriptor,
-            descriptor=self.descriptor.fingerprint,
+            self.encoder,
+            descriptor="" if self.encoder is None else self.encoder.fingerprint,
         )
+
+    def _maps(self, photo: Path) -> FeatureMaps:
+        assert self.encoder is not None
+        return self.encoder.photo_maps(photo)

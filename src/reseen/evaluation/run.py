@@ -14,15 +14,17 @@ from reseen import schema
 from reseen.descriptor import Descriptor
 from reseen.errors import BenchmarkError
 from reseen.evaluation.as_typed import as_typed
+from reseen.evaluation.bag_of_words import BagOfWords
 from reseen.evaluation.benchmarks.benchmark import Benchmark
 from reseen.evaluation.expansion import expand_queries
+from reseen.evaluation.first_stage import WordsFirst
 from reseen.evaluation.measures import metrics
 from reseen.evaluation.measures.metrics import Positions
 from reseen.evaluation.measures.open_set import OpenSet, open_set
 from reseen.evaluation.measures.ranking import Ranked, Reorder, Truth, rank
 from reseen.evaluation.measures.statistics import interval
 from reseen.evaluation.protocol import Protocol
-from reseen.evaluation.rerank import Reranker
+from reseen.evaluation.rerank import FeatureCache, Reranker
 from reseen.evaluation.vectors import VectorCache, check_vectors
 from reseen.types import Box, Progress, Values, Vectors
 
@@ -151,8 +153,17 @@ def encode(
     return Encoded(benchmark, vectors[:n], vectors[n : n + q], vectors[n + q :], found.seconds_per_photo)
 
 
+def count_words(bag: BagOfWords, benchmark: Benchmark, protocol: Protocol, cache: VectorCache) -> Encoded:
+    """The same of a bag of words; local features are kept beside the vectors."""
+    photos, boxes = photos_and_boxes(benchmark, protocol)
+    items = [found.inside(box) for found, box in zip(FeatureCache(cache).read(photos), boxes, strict=True)]
+    n, q = len(benchmark.database), len(benchmark.queries)
+    database, asked = bag.vectors(items[:n], items[n:])
+    return Encoded(benchmark, database, asked[:q], asked[q:], float("nan"))
+
+
 def evaluate(
-    descriptor: Descriptor,
+    descriptor: Descriptor | BagOfWords,
     benchmark: Benchmark,
     protocol: Protocol | None = None,
     *,
@@ -162,7 +173,7 @@ def evaluate(
     """Encode, expand, rank, re-rank and measure.
 
     Args:
-        descriptor: fitted.
+        descriptor: fitted; or the classical baseline.
         benchmark: see ``load_benchmarks``.
         protocol: boxes, expansion, re-ranking.
         cache: where vectors are kept.
@@ -172,6 +183,10 @@ def evaluate(
         BenchmarkError: photos or vectors that cannot be used.
     """
     protocol, cache = protocol or Protocol(), cache or VectorCache()
+    if isinstance(descriptor, BagOfWords):
+        if protocol.as_typed:
+            raise BenchmarkError(f"{descriptor.name} is no descriptor: as typed needs one")
+        return score(descriptor, count_words(descriptor, benchmark, protocol, cache), protocol, cache)
     if protocol.as_typed:
         with as_typed(descriptor, benchmark, progress) as typed:
             q = len(benchmark.queries)
@@ -181,7 +196,7 @@ def evaluate(
 
 
 def score(
-    descriptor: Descriptor,
+    descriptor: Descriptor | BagOfWords,
     encoded: Encoded,
     protocol: Protocol,
     cache: VectorCache,
@@ -203,11 +218,12 @@ def score(
         [query.positives for query in benchmark.queries] + [none] * len(benchmark.unmatched),
         [query.junk for query in benchmark.queries] + [none] * len(benchmark.unmatched),
     )
+    words = WordsFirst(benchmark, protocol, cache) if protocol.first != "global" else None
     reranker = None
     if protocol.rerank != "none":
-        reranker = Reranker(descriptor, benchmark, protocol, queries, database, cache)
-    depth = reranker.depth if reranker is not None else len(database)
-    ranked = rank(queries, database, truth, k=max(hits, 1), shortlist=depth, reorder=reorder or reranker)
+        reranker = Reranker(descriptor, benchmark, protocol, queries, database, cache, rescore=words)
+    depth = len(database) if reorder is not None else reranker.depth if reranker is not None else 0
+    ranked = rank(queries, database, truth, k=max(hits, 1), shortlist=depth, reorder=reorder or reranker, rescore=words)
     q = len(benchmark.queries)
     positions = Positions(ranked.positions.found[:q], ranked.positions.relevant[:q])
     precision = {k: metrics.precision_at(positions, k, benchmark.precision_rule) for k in CUTS}

@@ -24,7 +24,7 @@ from reseen.evaluation.measures.metrics import (
     ranks_of,
     without_junk,
 )
-from reseen.types import Rows, Vectors
+from reseen.types import Rows, Values, Vectors
 
 MEMORY = 64 << 20
 """Bytes of scores held at once; one query's row at least."""
@@ -43,6 +43,13 @@ class Reorder(Protocol):
 
     def __call__(self, query: int, rows: Rows, scores: Vectors) -> tuple[Rows, Vectors]:
         """The same rows in their new order, and scores to show beside them."""
+
+
+class Rescore(Protocol):
+    """Another first stage: gets a query's number and its scores ``(n,)`` of the database; gives those that rank it."""
+
+    def __call__(self, query: int, scores: Vectors) -> Values:
+        """Scores ``(n,)``."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,7 @@ def rank(
     memory: int = MEMORY,
     shortlist: int = 0,
     reorder: Reorder | None = None,
+    rescore: Rescore | None = None,
 ) -> Ranked:
     """Rank the database for each query by inner product.
 
@@ -81,6 +89,7 @@ def rank(
         memory: bytes for scores.
         shortlist: how many first rows ``reorder`` gets, junk included; the rest of the ranking stays behind them.
         reorder: re-ranks a shortlist.
+        rescore: what ranks the database, instead of the inner products.
 
     Raises:
         BenchmarkError: dimensions differ, vectors are not finite, or the truth contradicts itself.
@@ -94,9 +103,11 @@ def rank(
     kept = np.zeros((len(queries), k), np.float32)
     step = max(1, memory // (4 * max(n, 1)))
 
-    def one(query: int, scores: Vectors) -> Rows:
+    def one(query: int, scores: NDArray[Any]) -> Rows:
         wanted, ignored = truth.positives[query], truth.junk[query]
         check_truth(wanted, ignored, n, f"query {query}")
+        if rescore is not None:
+            scores = rescore(query, scores)
         depth = max(k, shortlist if reorder is not None else 0)
         first = best(scores, depth)
         shown = scores[first]
