@@ -299,7 +299,7 @@ def _measured(query: LocalFeatures, photo: LocalFeatures, found: Verification) -
     share = min(1.0, found.inliers / max(1, min(len(query), len(photo))))
     places = np.array(found.lines, np.float64).reshape(-1, 2, 2)
     cells = cells_of(places[:, 0], query.size), cells_of(places[:, 1], photo.size)
-    return found.inliers, default_calibration().log_evidence(found), share, overlap(found.outline, photo.size), cells
+    return found.inliers, default_calibration().log_evidence_of(found), share, overlap(found.outline, photo.size), cells
 
 
 def cells_of(places: Values, size: tuple[int, int]) -> int:

@@ -87,6 +87,11 @@ class Calibration:
         """Log of how many times more often true pairs look so than others do, by geometry alone, ``(n,)``."""
         return _sum(self.geometry, seen) - math.log(self.prior / (1 - self.prior))
 
+    def log_evidence_of(self, found: Verification) -> float:
+        """The same of one pair that is no hit of a search."""
+        alone = describe([found], np.zeros(1), np.zeros((1, 1), np.float32))
+        return float(self.log_evidence(alone)[0])
+
     def verified(self, seen: Mapping[str, Values]) -> NDArray[np.bool_]:
         """Where geometry alone would convince, were one photo of fifty right, ``(n,)`` bool."""
         return np.asarray(_sum(self.geometry, seen) > 0)
