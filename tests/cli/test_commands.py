@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from importlib import metadata
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import reseen
 from reseen import schema
 
 
@@ -263,3 +265,31 @@ def test_an_older_collection_is_given_local_features(tmp_path, tiny, call, paint
     code, _, err = call(*made, "--local", "sift")
     assert code == 0 and "3 given local features" in err
     assert "--local" not in call(*made)[2]
+
+
+def test_alone_it_says_what_it_can(call):
+    code, out, err = call()
+    assert code == 0 and err == "" and "Find every photo of the same thing" in out and "search" in out
+
+
+def test_version_names_what_computes(call):
+    code, out, _ = call("--version")
+    assert (
+        code == 0 and out.startswith(f"reseen {reseen.__version__}\n") and f"torch {metadata.version('torch')}" in out
+    )
+
+
+def test_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "reseen", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("reseen ")
+
+
+def test_shells_complete_verbs():
+    asked = {**os.environ, "_RESEEN_COMPLETE": "complete_bash", "COMP_WORDS": "reseen ide", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from reseen.cli.main import main; sys.argv = ['reseen']; main()"],
+        capture_output=True,
+        text=True,
+        env=asked,
+    )
+    assert done.stdout.split() == ["identify"]

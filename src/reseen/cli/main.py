@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from typing import Annotated
 
 import click
@@ -42,12 +43,20 @@ VERBS = (
 )
 """Modules ``reseen.cli.VERB``, each with ``register(app)``, in the order in which ``--help`` shows them."""
 
+COMPUTING = ("torch", "openvino", "faiss-cpu", "pylance", "opencv-python-headless")
+"""Packages whose versions ``--version`` shows beside our own."""
+
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"reseen {reseen.__version__}")
+        for package in COMPUTING:
+            try:
+                typer.echo(f"{package} {metadata.version(package)}")
+            except metadata.PackageNotFoundError:
+                typer.echo(f"{package} not installed")
         raise typer.Exit
 
 
@@ -55,14 +64,14 @@ def build() -> typer.Typer:
     """The application with every verb; imports no network library."""
     app = typer.Typer(
         name="reseen",
-        no_args_is_help=True,
-        add_completion=False,
+        invoke_without_command=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
     @app.callback()
     def root(
+        context: typer.Context,
         version: Annotated[
             bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
         ] = False,
@@ -74,6 +83,8 @@ def build() -> typer.Typer:
         """Find every photo of the same thing."""
         for module in modules or ():
             import_plugin(module)
+        if context.invoked_subcommand is None:
+            typer.echo(context.get_help())
 
     for verb in VERBS:
         importlib.import_module(f"reseen.cli.{verb}").register(app)
