@@ -35,6 +35,7 @@ ROOMS = (
     "service",
     "cluster",
     "cli",
+    "__main__",
 )
 """From the ground up: a room imports itself and those before it."""
 WITHOUT_TORCH = {*ROOMS[: ROOMS.index("backbones")], "search", "collections"}

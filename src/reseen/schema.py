@@ -92,6 +92,15 @@ class Verified(TypedDict):
     problems: list[str]
 
 
+class Upgraded(TypedDict):
+    """``reseen upgrade``: the version before and after, and the photos that were dropped."""
+
+    before: int
+    version: int
+    fingerprint: str
+    rejected: list[Rejected]
+
+
 class Compacted(TypedDict):
     """``compact``."""
 
@@ -498,6 +507,7 @@ OUTPUTS: dict[str, type] = {
     "remove": Removed,
     "verify": Verified,
     "compact": Compacted,
+    "upgrade": Upgraded,
     "identify": Identification,
     "duplicates": Duplicates,
     "groups": Groups,

@@ -293,3 +293,15 @@ def test_shells_complete_verbs():
         env=asked,
     )
     assert done.stdout.split() == ["identify"]
+
+
+def test_upgrade_and_back(museum, tmp_path, call, make):
+    other = make(images={"longest": 64}).save(tmp_path / "other")
+    before = json.loads(call("info", museum, "--json")[1])
+    code, out, _ = call("upgrade", museum, "--recipe", other, "--json")
+    report = json.loads(out)
+    assert code == 0 and report["before"] == before["version"] and report["fingerprint"] != before["fingerprint"]
+    code, _, err = call("upgrade", museum, "--recipe", other)
+    assert code == 0 and "nothing to do" in err
+    code, _, err = call("upgrade", museum, "--back-to", before["version"])
+    assert code == 0 and json.loads(call("info", museum, "--json")[1])["fingerprint"] == before["fingerprint"]

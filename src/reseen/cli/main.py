@@ -26,6 +26,7 @@ VERBS = (
     "remove",
     "verify",
     "compact",
+    "upgrade",
     "identify",
     "duplicates",
     "groups",

@@ -592,6 +592,17 @@ class Collection:
             writer.replace_descriptor(descriptor, ids, vectors)
             self._encoder = descriptor
 
+    def go_back(self, version: int) -> None:
+        """Take a change of the descriptor back: what an older version held is the newest again, photos and all.
+
+        Raises:
+            CollectionError: there is no such version any more, or it has the same descriptor.
+        """
+        with writing.writing(self.folder, self.wait_s, self.waiting) as writer:
+            writer.go_back(version)
+            self._turn_to(writer.snapshot)
+            self._encoder = None
+
     def compact(self, *, grace_s: float = GRACE_S) -> int:
         """Merge small files and remove what no version younger than ``grace_s`` needs; returns bytes freed."""
         before = self._bytes()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -359,6 +360,20 @@ class Writer:
             number += 1
         saved = save_descriptor(self._files, descriptor)
         self._commit(Table.create(self._files, f"photos-{number}.lance", contents), **saved)
+
+    def go_back(self, version: int) -> None:
+        """Take an older version's contents as the next version."""
+        before, damage = open_snapshot(self._folder, version)
+        if before.manifest.table == self.snapshot.manifest.table:
+            raise CollectionError(
+                f"{self._folder}: version {version} has the descriptor of version {self.snapshot.manifest.version}; only "
+                "a change of the descriptor is taken back"
+            )
+        problems = [*damage, *before.problems()]
+        if problems:
+            raise CollectionError(f"{self._folder}: version {version} is not whole: {problems[0]}")
+        manifest = self.snapshot.manifest
+        self._turn_to(msgspec.structs.replace(before.manifest, version=manifest.version + 1))
 
     def compact(self, grace_s: float) -> None:
         """Merge small files and remove versions that were superseded more than ``grace_s`` ago."""
