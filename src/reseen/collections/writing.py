@@ -366,8 +366,8 @@ class Writer:
         before, damage = open_snapshot(self._folder, version)
         if before.manifest.table == self.snapshot.manifest.table:
             raise CollectionError(
-                f"{self._folder}: version {version} has the descriptor of version {self.snapshot.manifest.version}; only "
-                "a change of the descriptor is taken back"
+                f"{self._folder}: version {version} has the descriptor of the newest; "
+                "only a change of the descriptor is taken back"
             )
         problems = [*damage, *before.problems()]
         if problems:
