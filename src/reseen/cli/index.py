@@ -49,6 +49,7 @@ def register(app: typer.Typer) -> None:
         from reseen.collections.labels import join, read_labels
         from reseen.descriptor import load
         from reseen.images import walk
+        from reseen.search.geometry.probability import default_calibration
 
         if (dry_run or force) and not sync:
             raise typer.BadParameter("--dry-run and --force belong to --sync")
@@ -67,6 +68,8 @@ def register(app: typer.Typer) -> None:
                 raise CollectionError(f"{folder}: keeps local features; index into a new collection for --local none")
             for damage in collection.damage:
                 console.note(f"damaged: {damage}; going on from version {collection.version}")
+        if collection.manifest.recipe == "default" and collection.fingerprint != default_calibration().descriptor:
+            console.note(f"{folder} was made by an older `default`: `reseen upgrade {folder}` takes the new one")
         patient(collection, wait, quiet=quiet or as_json)
         filled = None
         if local not in (None, "none") and not dry_run:
