@@ -94,6 +94,11 @@ def test_faults_at_some_calls_of_the_layer(changes, disturbed, monkeypatch):
     assert refused >= 4
 
 
+def test_a_creation_is_whole_or_not_there(changes, disturbed, monkeypatch):
+    sound, count = states(changes, disturbed, "create", monkeypatch)
+    assert sum(check(changes, disturbed, "create", "EIO once", at, sound) for at in range(1, count + 1, 2)) > 8
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("change", Changes.names)
 def test_faults_at_every_call_of_the_layer(changes, disturbed, monkeypatch, change, record_property):
