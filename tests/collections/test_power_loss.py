@@ -142,6 +142,4 @@ def test_power_losses_at_every_moment(losses, change, record_property):
 def test_power_losses_after_every_fault(losses, change, fault, record_property):
     struck = calls(losses.harness.calls(change, fault))
     states = sum(after_a_fault(losses, change, FAULTS[fault], at) for at in struck)
-    record_property(
-        "counts", f"{change}: {fault}, made again, power lost: {len(struck)} faults, {states} states opened"
-    )
+    record_property("counts", f"{change}: {fault}, made again, power lost: {len(struck)} faults, {states} states")
