@@ -1,6 +1,6 @@
-"""How a collection of many photos behaves: opening, exact search of all and of some, re-ranking by vectors, size.
+"""How a collection of many photos behaves: opening, exact search, re-ranking by vectors, growth, size.
 
-    python benchmarks/collection.py [--photos 100000] [--dim 512]
+    python benchmarks/collection.py [--photos 100000] [--dim 512] [--add 1000]
 
 Vectors are random: what is timed does not depend on what they mean.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from reseen.collections import Collection, Row
 from reseen.collections.files import Disk
 from reseen.collections.manifest import write_manifest
 from reseen.collections.table import Table, as_arrow, sealed
-from reseen.encoder import Encoder
+from reseen.encoder import Encoded, Encoder
+from reseen.images import PhotoLike
 
 
 class RandomVectors(Encoder):
@@ -35,6 +37,32 @@ class RandomVectors(Encoder):
         (folder / "settings.json").write_text("{}")
         return folder
 
+    def stream(self, photos: Iterable[PhotoLike], *given: object, **named: object) -> Iterator[Encoded]:
+        """Random vectors for any photos."""
+        rng = np.random.default_rng(1)
+        for i, _ in enumerate(photos):
+            vector = rng.standard_normal(self.dim, dtype=np.float32)
+            yield Encoded(i, vector / np.linalg.norm(vector), (1, 1))
+
+
+def written() -> float:
+    """Megabytes that this process has written to files so far."""
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("wchar")).split()[1]) / 1e6
+
+
+def grow(folder: Path, count: int, dim: int) -> None:
+    """Add photos; search once."""
+    for step in ("add", "search"):
+        start, before = time.perf_counter(), written()
+        opened = Collection.open(folder, RandomVectors(dim))
+        if step == "add":
+            opened.add_photos((f"{i}", np.full((1, 1, 3), i, np.uint16)) for i in range(count))
+        else:
+            opened.search_vector(np.eye(1, dim, dtype=np.float32)[0], 10)
+        took = time.perf_counter() - start
+        print(f"{count} more photos, {step}: {took:.2f} s, {written() - before:.0f} MB written")
+
 
 def in_a_tenth(row: Row) -> bool:
     """Every tenth photo."""
@@ -46,6 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=int, default=100_000)
     parser.add_argument("--dim", type=int, default=512)
+    parser.add_argument("--add", type=int, default=1000)
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((arguments.photos, arguments.dim), dtype=np.float32)
@@ -82,6 +111,7 @@ def main() -> None:
                 look(query)
                 times.append(time.perf_counter() - start)
             print(f"{what}, {len(rows)} x {arguments.dim}: median {1000 * np.median(times):.1f} ms")
+        grow(collection.folder, arguments.add, arguments.dim)
         print(f"on disk: {opened.info()['bytes'] / 1e6:.0f} MB")
 
 

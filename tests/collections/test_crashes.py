@@ -215,6 +215,34 @@ def test_a_folder_that_got_a_folder_is_synced(tmp_path, monkeypatch):
     assert len(synced) == 2
 
 
+def test_a_file_of_rows_that_is_not_whole_is_not_acknowledged(indexed, ready, monkeypatch):
+    real = lance.write_dataset
+
+    def cut(*given, **named):
+        told = real(*given, **named)
+        newest = max(indexed.folder.glob("photos-1.lance/data/*"), key=lambda path: path.stat().st_mtime_ns)
+        os.truncate(newest, newest.stat().st_size - 1)
+        return told
+
+    monkeypatch.setattr(lance, "write_dataset", cut)
+    version = indexed.version
+    with pytest.raises(CollectionError, match="bytes, not"):
+        indexed.add(ready[1])
+    monkeypatch.undo()
+    again = Collection.open(indexed.folder)
+    assert again.version == version and len(again) == 20 and again.damage == () and again.verify() == []
+
+
+def test_a_changed_vector_is_an_error(indexed):
+    vector = indexed.vectors()[1][0].tobytes()
+    (path,) = (p for p in indexed.folder.glob("photos-1.lance/data/*") if vector in p.read_bytes())
+    path.write_bytes(path.read_bytes().replace(vector, vector[:-1] + bytes([vector[-1] ^ 1])))
+    assert any("its vector is not the one that was stored" in said for said in Collection.open(indexed.folder).verify())
+    shutil.rmtree(indexed.folder / "derived")
+    with pytest.raises(CollectionDamaged, match="its vector is not the one that was stored"):
+        Collection.open(indexed.folder).vectors()
+
+
 def test_a_list_of_deleted_rows_that_is_not_whole_is_not_acknowledged(indexed, monkeypatch):
     real = lance.LanceDataset.delete
 

@@ -32,6 +32,20 @@ def test_another_key_reads_nothing(kept):
     assert again(files, values, table="b").array("vectors") is None
 
 
+def test_an_index_is_what_was_written_and_under_its_own_name(kept):
+    files, values = kept
+    (path,) = (files.root / "derived").glob("*.json")
+    text = path.read_text()
+    assert '"<f4"' in text
+    path.write_text(text.replace('"<f4"', '"<i4"'))
+    assert again(files, values).array("vectors") is None
+    other = Derived(files, "vectors", {"table": "b", "count": len(values)})
+    assert other.put(vectors=values + 1)
+    (its,) = set((files.root / "derived").glob("*.json")) - {path}
+    its.rename(path)
+    assert again(files, values).array("vectors") is None
+
+
 @pytest.mark.parametrize("block", [0, 1, 3])
 def test_a_block_is_checked_when_it_is_first_touched(kept, block):
     files, values = kept

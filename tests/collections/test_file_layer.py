@@ -9,6 +9,7 @@ import random
 
 import pytest
 from changes import Changes
+from harness import calls
 
 from reseen.collections import files
 from reseen.collections.writing import Writer
@@ -94,11 +95,17 @@ def test_faults_at_some_calls_of_the_layer(changes, disturbed, monkeypatch):
     assert refused >= 4
 
 
+def test_a_creation_is_whole_or_not_there(changes, disturbed, monkeypatch):
+    sound, count = states(changes, disturbed, "create", monkeypatch)
+    assert sum(check(changes, disturbed, "create", "EIO once", at, sound) for at in range(1, count + 1, 2)) > 8
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("change", Changes.names)
 def test_faults_at_every_call_of_the_layer(changes, disturbed, monkeypatch, change, record_property):
-    sound, calls = states(changes, disturbed, change, monkeypatch)
-    refused = sum(check(changes, disturbed, change, fault, at, sound) for fault in FAULTS for at in range(1, calls + 1))
+    sound, count = states(changes, disturbed, change, monkeypatch)
+    struck = [(fault, at) for fault in FAULTS for at in calls(count)]
+    ended = sum(check(changes, disturbed, change, *which, sound) for which in struck)
     record_property(
-        "counts", f"{change}: {calls} calls of the file layer, {len(FAULTS)} faults each, {refused} ended it"
+        "counts", f"{change}: file layer: {len(struck)} faults at {len(calls(count))} calls, {ended} ended it"
     )
