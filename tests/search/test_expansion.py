@@ -145,6 +145,7 @@ def test_equal_neighbours_come_in_the_order_of_the_database():
 def test_two_vectors_are_each_others_neighbours_and_one_has_none():
     two = np.eye(2, dtype=np.float32)
     np.testing.assert_allclose(dba(two, None, "uniform"), np.full((2, 2), 0.5**0.5), atol=1e-6)
+    np.testing.assert_allclose(dba(two, 1, "uniform"), np.full((2, 2), 0.5**0.5), atol=1e-6)
     assert dba(two[:1], None, "uniform").tolist() == [[1, 0]] and dba(two, 0).tolist() == two.tolist()
     three = np.eye(3, dtype=np.float32)
     np.testing.assert_allclose(dba(three, None, "rank"), dba(three, 2, "rank"))
