@@ -102,6 +102,18 @@ def test_too_few_matches_or_matches_on_a_line_agree_with_nothing(model):
     assert 0 <= agreeing(line, line[::-1].copy(), model) <= 20
 
 
+@pytest.mark.parametrize("outcome", [(None, None), cv2.error("no model")])
+def test_where_opencv_finds_no_model_nothing_agrees(monkeypatch, outcome):
+    def find(*_):
+        if isinstance(outcome, cv2.error):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(cv2, "estimateAffine2D", find)
+    places = np.random.default_rng(0).uniform(0, 640, (9, 2)).astype(np.float32)
+    assert agreeing(places, places) == 0
+
+
 def test_re_rankings_geometry_counts_only_where_it_is_asked_for(monkeypatch):
     random = np.random.default_rng(0)
     texture = cv2.GaussianBlur(random.integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 3)
