@@ -44,7 +44,7 @@ def test_global_pooling(size):
     close(gem(positive, 2.2, eps=1e-3)[0], pooling.gem(positive[0].numpy(), 2.2, 1e-3))
     for name, formula in (("mac", pooling.mac), ("spoc", pooling.spoc), ("crow", pooling.crow)):
         close(create_head(name, (5,))([positive])[0], pooling.unit(formula(positive[0].numpy())))
-    close(pooling.unit(crow(positive)[0]), pooling.unit(pooling.crow(positive[0].numpy())))
+    close(crow(positive)[0], pooling.crow(positive[0].numpy()))
 
 
 def test_settings_reach_the_formulas():
@@ -56,6 +56,12 @@ def test_settings_reach_the_formulas():
     golden = [pooling.gem(drawn[0].numpy(), p, 1e-3)[c] for c, p in enumerate(powers.tolist())]
     close(gem(drawn, powers, eps=1e-3)[0], golden)
     close(create_head("gem", (5,), p=2.5)([drawn]).detach()[0], pooling.unit(pooling.gem(drawn[0].numpy(), 2.5, 1e-6)))
+    both = maps(6, 8, signed=True, seed=16)
+    both[:, 0] -= 5  # below 0 everywhere
+    for kind in ("mac", "crow", "rmac", "remap"):
+        kept, clamped = (create_head(kind, (5,), signed=signed)([both]).detach() for signed in ("keep", "clamp"))
+        close(clamped, create_head(kind, (5,))([both.clamp_min(0)]).detach())
+        assert not torch.allclose(kept, clamped) and create_head(kind, (5,), fc=3)([both]).shape == (1, 3)
     signed = maps(6, 8, signed=True) - 9
     assert mac(signed, signed="keep").max() < 0 and mac(signed).max() == 0
     assert rmac(signed, signed="keep").max() < 0 and rmac(signed).abs().max() == 0

@@ -82,3 +82,12 @@ def test_product_quantisation(rotate):
     assert codes.tolist() == projection.codes(turned, centroids)
     golden = [[1 - projection.asymmetric(q, code, centroids) / 2 for code in codes] for q in wide(asked) @ turn.T]
     assert ours.similarities(asked, codes) == pytest.approx(np.array(golden), abs=1e-5)
+
+
+def test_rotation_learned_from_fewer_rows_than_dimensions():
+    few = TRAIN[:4]
+    ours = create_projection("rn", directions=6).fit(few).transform(ASKED)
+    mean = wide(few).mean(0)
+    _, axes = projection.eigen(projection.scatter(row - mean for row in wide(few)))
+    golden = np.array([projection.unit(row - mean) for row in wide(ASKED)]) @ axes[:3].T
+    same_up_to_signs(ours[:, :3], golden)

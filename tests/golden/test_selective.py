@@ -60,6 +60,16 @@ def test_values_below_zero_are_clamped_unless_they_are_kept():
     assert places(sum_mask(maps, signed="keep")[0]) == {(0, 0), (0, 1)}
 
 
+def test_what_the_head_selects_of_a_signed_layer_and_of_one_row():
+    maps = torch.from_numpy(RNG.normal(size=(1, 6, 1, 8)).astype(np.float32))
+    for mask, function in (("sum", sum_mask), ("max", max_mask)):
+        for signed in ("keep", "clamp"):
+            head = create_head("selective", (6,), d=4, k=3, mask=mask, embedding="vlad", signed=signed, maxpool=True)
+            found, valid = head.local_features([maps])
+            shown = maps if signed == "keep" else maps.clamp_min(0)
+            close(found[valid], shown[0][:, function(maps, signed=signed)[0]].T)  # nothing to pool in one row
+
+
 def test_the_mask_of_keypoints():
     grid, size = (12, 16), (192, 256)
     points = RNG.uniform(0, 1, (40, 2)).astype(np.float32) * [255, 191]

@@ -8,6 +8,7 @@ import pytest
 from reseen.errors import NotFitted, RecipeError
 from reseen.projections import LDA, LW, PCA, RN, Chain, Power, Truncate, create_projection, l2_rows
 from reseen.projections.moments import blocks, class_scatter, moments
+from reseen.projections.subspace import leading
 
 RNG = np.random.default_rng(11)
 
@@ -391,3 +392,18 @@ def test_shrinkage_is_a_share():
             PCA(shrinkage=amount).fit(x)
     np.testing.assert_allclose(np.diff(PCA(shrinkage=1.0).fit(x).eigenvalues_), 0, atol=1e-6)
     assert PCA(shrinkage=0.0).fit(x).eigenvalues_[0] > 2
+
+
+def test_parts_of_a_stream_are_joined_without_loss(monkeypatch):
+    monkeypatch.setattr("reseen.projections.moments.BLOCK", 8)
+    x = gaussian(100, np.diag([4.0, 2, 1]), mean=3) + np.linspace(0, 5, 100, dtype=np.float32)[:, None]
+    for size in (3, 5, 8, 20):
+        parts = [x[start : start + size] for start in range(0, 100, size)]
+        found = moments(iter(parts))
+        assert found.count == 100
+        np.testing.assert_allclose(found.covariance, np.cov(x.T.astype(np.float64), bias=True), atol=1e-9)
+    wide = leading(x, 2)
+    np.testing.assert_allclose(wide.variance, np.trace(np.cov(x.T.astype(np.float64), bias=True)), rtol=1e-9)
+    np.testing.assert_allclose(wide.mean, x.mean(0, dtype=np.float64), rtol=1e-9)
+    golden = np.sort(np.linalg.eigvalsh(np.cov(x.T.astype(np.float64), bias=True)))[::-1][:2]
+    np.testing.assert_allclose(wide.values, golden, rtol=1e-5)

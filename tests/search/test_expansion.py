@@ -119,26 +119,33 @@ def test_unknown_weights_and_labels_that_do_not_fit(database):
             average(database, np.arange(3))
 
 
-def test_neighbours_over_several_blocks_of_the_database_and_ties_in_its_order():
-    """70,000 vectors are two blocks; every tenth vector is the same, so that ties cross them."""
-    rng = np.random.default_rng(5)
-    database = rng.normal(size=(70_000, 3)).astype(np.float32)
-    database[::10] = database[0]
-    queries = np.concatenate([database[:1], rng.normal(size=(3, 3)).astype(np.float32)])
-    for skip in (None, np.array([0, 5, 69_990, 66_000])):
-        rows, scores = neighbours(queries, database, 6, skip=skip)
-        for i, query in enumerate(queries):
-            similar = database @ query
-            if skip is not None:
-                similar[skip[i]] = -np.inf
-            expected = np.argsort(-similar, kind="stable")[:6]
-            assert rows[i].tolist() == expected.tolist()
-            np.testing.assert_allclose(scores[i], similar[expected], rtol=1e-5)
+def test_neighbours_over_several_blocks_of_the_database():
+    """70,000 vectors are two blocks; every query is a vector of the database."""
+    database = np.random.default_rng(5).normal(size=(70_000, 4)).astype(np.float32)
+    database /= np.linalg.norm(database, axis=1, keepdims=True)
+    asked = np.array([0, 5, 65_535, 65_536, 66_000, 69_999])
+    for n in (1, 6, 25):
+        for skip in (None, asked):
+            rows, scores = neighbours(database[asked], database, n, skip=skip)
+            for i, own in enumerate(asked):
+                similar = database @ database[own]
+                if skip is not None:
+                    similar[own] = -np.inf
+                expected = np.argsort(-similar)[:n]
+                assert rows[i].tolist() == expected.tolist()
+                np.testing.assert_allclose(scores[i], similar[expected], rtol=1e-5)
+
+
+def test_equal_neighbours_come_in_the_order_of_the_database():
+    same = np.repeat(np.eye(2, dtype=np.float32), 30, 0)[np.random.default_rng(6).permutation(60)]
+    rows, _ = neighbours(same[:2], same, 60)
+    assert rows.tolist() == [np.argsort(-(same @ row), kind="stable").tolist() for row in same[:2]]
 
 
 def test_two_vectors_are_each_others_neighbours_and_one_has_none():
     two = np.eye(2, dtype=np.float32)
     np.testing.assert_allclose(dba(two, None, "uniform"), np.full((2, 2), 0.5**0.5), atol=1e-6)
+    np.testing.assert_allclose(dba(two, 1, "uniform"), np.full((2, 2), 0.5**0.5), atol=1e-6)
     assert dba(two[:1], None, "uniform").tolist() == [[1, 0]] and dba(two, 0).tolist() == two.tolist()
     three = np.eye(3, dtype=np.float32)
     np.testing.assert_allclose(dba(three, None, "rank"), dba(three, 2, "rank"))

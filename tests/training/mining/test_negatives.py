@@ -39,6 +39,11 @@ def test_semi_hard_are_farther_than_the_positive_within_the_margin_first():
     assert 2 - 2 * (QUERY @ positive[0]) < nearest < 2 - 2 * (QUERY @ positive[0]) + 0.1
 
 
+def test_semi_hard_leaves_out_what_is_as_near_as_the_positive():
+    got = mine_negatives("semi-hard", QUERY, LABEL, POOL, LABELS, 3, positives=POOL[2:3])  # at 10 degrees
+    assert got.tolist() == [[3, 4, 5]]
+
+
 def test_random_negatives_come_from_other_clusters_and_follow_the_seed():
     many = np.repeat(QUERY, 50, 0)
     got = mine_negatives("random", many, np.zeros(50, int), POOL, LABELS, 2, seed=3)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
 
 from reseen.search.local import RootSift
+from reseen.training.mining import selection
 from reseen.training.mining.selection import (
     agreeing,
     choose_candidates,
@@ -97,6 +100,28 @@ def test_too_few_matches_or_matches_on_a_line_agree_with_nothing(model):
     for places in (line[:0], line[:2]):
         assert agreeing(places, places, model) == 0
     assert 0 <= agreeing(line, line[::-1].copy(), model) <= 20
+
+
+@pytest.mark.parametrize("outcome", [(None, None), cv2.error("no model")])
+def test_where_opencv_finds_no_model_nothing_agrees(monkeypatch, outcome):
+    def find(*_):
+        if isinstance(outcome, cv2.error):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(cv2, "estimateAffine2D", find)
+    places = np.random.default_rng(0).uniform(0, 640, (9, 2)).astype(np.float32)
+    assert agreeing(places, places) == 0
+
+
+def test_re_rankings_geometry_counts_only_where_it_is_asked_for(monkeypatch):
+    random = np.random.default_rng(0)
+    texture = cv2.GaussianBlur(random.integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 3)
+    features = dict.fromkeys((0, 1), RootSift().extract(cv2.normalize(texture, None, 0, 255, cv2.NORM_MINMAX)))
+    verified = [SimpleNamespace(inliers=-7)]
+    monkeypatch.setattr(selection, "verify", lambda query, photos, threads: verified * len(photos))
+    assert inliers(np.array([[0, 1]]), features, "geometry").tolist() == [-7]
+    assert inliers(np.array([[0, 1]]), features, "affine")[0] > 50
 
 
 @pytest.mark.parametrize("model", ["affine", "homography", "fundamental", "geometry"])
