@@ -92,7 +92,8 @@ def accuracy(given: argparse.Namespace) -> None:
     benchmarks = [load_benchmarks(given.photos / name)[0] for name in SCORED]
     photos = list(dict.fromkeys(p for b in benchmarks for p in (*b.database, *(q.photo for q in b.queries))))
     with tempfile.TemporaryDirectory() as folder:
-        held = collection(Path(folder) / "c", photos, cache)
+        kept = given.collection or Path(folder) / "c"
+        held = Collection.open(kept) if kept.exists() else collection(kept, photos, cache)
         row = {Path(found.name): found.id for found in held.photos()}
         row = {photo: row[photo.absolute()] for photo in photos}
         start = time.process_time()
@@ -176,6 +177,7 @@ def main() -> None:
     parser.add_argument("what", choices=["accuracy", "copies", "growth"])
     parser.add_argument("--photos", type=Path, required=True, help="folder of the development photos")
     parser.add_argument("--cache", type=Path, required=True, help="folder for vectors and local features")
+    parser.add_argument("--collection", type=Path, help="folder that keeps the collection of ``accuracy``")
     parser.add_argument("--sure", type=float, nargs="+", default=[0.9, 0.98, 0.99])
     given = parser.parse_args()
     {"accuracy": accuracy, "copies": copies, "growth": growth}[given.what](given)

@@ -26,6 +26,9 @@ def register(app: typer.Typer) -> None:
         local: Annotated[
             str | None, typer.Option(help="Local features of a new collection: none, sift, disk:FILE, aliked:FILE.")
         ] = None,
+        vocabulary: Annotated[
+            Path | None, typer.Option(help="Visual words of the collection's own, made by `reseen vocabulary`.")
+        ] = None,
         labels: Annotated[str | None, typer.Option(help="CSV with the columns path and label.")] = None,
         label_from_folder: Annotated[
             bool, typer.Option("--label-from-folder", help="Each photo's folder below PHOTOS is its label.")
@@ -46,7 +49,9 @@ def register(app: typer.Typer) -> None:
         from reseen.collections.local import full_name
         from reseen.descriptor import load
         from reseen.images import walk
+        from reseen.search.vocabulary import Vocabulary
 
+        words = Vocabulary.read(vocabulary) if vocabulary is not None else None
         if (dry_run or force) and not sync:
             raise typer.BadParameter("--dry-run and --force belong to --sync")
         named = read_labels(labels) if labels else None
@@ -56,6 +61,8 @@ def register(app: typer.Typer) -> None:
                 raise CollectionError(f"{folder}: there is no collection yet")
             if all(item.ignored for item in walk(photos)):
                 raise CollectionError(f"{', '.join(photos)}: there are no photos here")
+            if words is not None and not words.fits(full_name(local or "none")):
+                raise CollectionError(f"{vocabulary}: is of {words.kind} features, and --local is {local or 'none'}")
             collection = Collection.create(folder, load(recipe or "default", weights=weights), local=local or "none")
         else:
             given = load(recipe, weights=weights) if recipe else None
@@ -68,6 +75,8 @@ def register(app: typer.Typer) -> None:
             for damage in collection.damage:
                 console.note(f"damaged: {damage}; going on from version {collection.version}")
         patient(collection, wait, quiet=quiet or as_json)
+        if words is not None and not dry_run:
+            collection.use_vocabulary(words)
         with console.progress("indexing", quiet=quiet or as_json) as step:
             if sync:
                 report = collection.sync(
