@@ -27,7 +27,7 @@ from PIL import Image, ImageOps
 
 import reseen
 from reseen.collections import Collection
-from reseen.collections.groups import grouped
+from reseen.collections.groups import SAME_PART, grouped
 from reseen.encoder import Encoded
 from reseen.evaluation import VectorCache, load_benchmarks
 from reseen.evaluation.rerank import FeatureCache
@@ -107,7 +107,7 @@ def accuracy(given: argparse.Namespace) -> None:
                 direct = {
                     (min(p.first, p.second), max(p.first, p.second)) for p in pairs if (p.probability or 0) >= sure
                 }
-                groups = grouped(pairs, sure=sure)
+                groups = grouped(pairs, sure=sure, same_part=given.same_part)
                 within = {pair for g in groups for pair in itertools.combinations(sorted(g.photos), 2)}
                 print(
                     f"| {name} | {len(true)} | {sure} | {rates(direct, true, named)} | {rates(within, true, named)} |"
@@ -178,7 +178,10 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True, help="folder of the development photos")
     parser.add_argument("--cache", type=Path, required=True, help="folder for vectors and local features")
     parser.add_argument("--collection", type=Path, help="folder that keeps the collection of ``accuracy``")
-    parser.add_argument("--sure", type=float, nargs="+", default=[0.9, 0.98, 0.99])
+    parser.add_argument(
+        "--same-part", type=float, default=SAME_PART, help="0: groups without the rule of the same part"
+    )
+    parser.add_argument("--sure", type=float, nargs="+", default=[0.9, 0.95, 0.98])
     given = parser.parse_args()
     {"accuracy": accuracy, "copies": copies, "growth": growth}[given.what](given)
 

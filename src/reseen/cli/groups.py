@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
         collection: options.CollectionFolder,
         sure: Annotated[
             float, typer.Option("--sure", min=0, max=1, help="Probability from which two photos show the same thing.")
-        ] = 0.98,
+        ] = 0.95,
         depth: pairs.Depth = pairs.DEPTH,
         csv: pairs.Csv = None,
         html: pairs.Html = None,
