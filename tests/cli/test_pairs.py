@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reseen.cli import groups as groups_verb
+from reseen.cli import pairs as pairs_verb
+from reseen.collections import groups, pairs
 from reseen.scenes import paint
 
 
@@ -60,3 +63,7 @@ def test_groups_need_local_features(tmp_path, make, paint, call):
     code, _, err = call("groups", tmp_path / "c")
     assert code == 1 and "--local sift" in err
     assert call("duplicates", tmp_path / "c", "--json")[0] == 0
+
+
+def test_defaults_are_the_librarys():
+    assert (pairs_verb.DEPTH, groups_verb.SURE) == (pairs.DEPTH, groups.SURE)
