@@ -6,7 +6,7 @@
 
 ``accuracy``: ``smvs-dvd``, ``smvs-landmarks`` and ``paris-sub`` with their queries in one collection. Two photos show
 the same thing where a query has both for positives, or one is a positive of the other. Photos that the truth does not
-name, and junk, are in the collection and in no pair that counts. ``copies``: every third photo again, trimmed, scaled
+name, and junk, are in the collection and in no pair that counts. ``copies``: every twelfth photo again, trimmed, scaled
 and compressed. ``growth``: 500 to 2,000 photos of all development sets in one order drawn at random.
 """
 
@@ -16,6 +16,7 @@ import argparse
 import hashlib
 import io
 import itertools
+import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -134,12 +135,18 @@ def copies(given: argparse.Namespace) -> None:
     photos = list(dict.fromkeys(p for b in benchmarks for p in (*b.database, *(q.photo for q in b.queries))))
     with tempfile.TemporaryDirectory() as folder:
         made = []
-        for seed, photo in enumerate(photos[::3]):
+        for seed, photo in enumerate(photos[::12]):
             target = Path(folder) / "copies" / f"{seed:04d}.jpg"
             target.parent.mkdir(exist_ok=True)
             target.write_bytes(copied(photo, seed))
             made.append((target, photo))
-        held = collection(Path(folder) / "c", [*photos, *(target for target, _ in made)], VectorCache(given.cache))
+        cache, every = VectorCache(given.cache), [*photos, *(target for target, _ in made)]
+        if given.collection:
+            shutil.copytree(given.collection, Path(folder) / "c")
+            held = Collection.open(Path(folder) / "c", Kept(cache, every))
+            held.add(*(target for target, _ in made))
+        else:
+            held = collection(Path(folder) / "c", every, cache)
         row = {Path(found.name): found.id for found in held.photos()}
         true = {frozenset((row[target], row[photo.absolute()])) for target, photo in made}
         found = {frozenset((pair.first, pair.second)) for pair in held.duplicates()}
@@ -177,7 +184,7 @@ def main() -> None:
     parser.add_argument("what", choices=["accuracy", "copies", "growth"])
     parser.add_argument("--photos", type=Path, required=True, help="folder of the development photos")
     parser.add_argument("--cache", type=Path, required=True, help="folder for vectors and local features")
-    parser.add_argument("--collection", type=Path, help="folder that keeps the collection of ``accuracy``")
+    parser.add_argument("--collection", type=Path, help="that of ``accuracy``, kept there")
     parser.add_argument(
         "--same-part", type=float, default=SAME_PART, help="0: groups without the rule of the same part"
     )
