@@ -6,7 +6,7 @@
 
 ``accuracy``: ``smvs-dvd``, ``smvs-landmarks`` and ``paris-sub`` with their queries in one collection. Two photos show
 the same thing where a query has both for positives, or one is a positive of the other. Photos that the truth does not
-name, and junk, are in the collection and in no pair that counts. ``copies``: every third photo again, trimmed, scaled
+name, and junk, are in the collection and in no pair that counts. ``copies``: every twelfth photo again, trimmed, scaled
 and compressed. ``growth``: 500 to 2,000 photos of all development sets in one order drawn at random.
 """
 
@@ -16,6 +16,7 @@ import argparse
 import hashlib
 import io
 import itertools
+import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ from PIL import Image, ImageOps
 
 import reseen
 from reseen.collections import Collection
-from reseen.collections.groups import grouped
+from reseen.collections.groups import SAME_PART, grouped
 from reseen.encoder import Encoded
 from reseen.evaluation import VectorCache, load_benchmarks
 from reseen.evaluation.rerank import FeatureCache
@@ -92,7 +93,8 @@ def accuracy(given: argparse.Namespace) -> None:
     benchmarks = [load_benchmarks(given.photos / name)[0] for name in SCORED]
     photos = list(dict.fromkeys(p for b in benchmarks for p in (*b.database, *(q.photo for q in b.queries))))
     with tempfile.TemporaryDirectory() as folder:
-        held = collection(Path(folder) / "c", photos, cache)
+        kept = given.collection or Path(folder) / "c"
+        held = Collection.open(kept) if kept.exists() else collection(kept, photos, cache)
         row = {Path(found.name): found.id for found in held.photos()}
         row = {photo: row[photo.absolute()] for photo in photos}
         start = time.process_time()
@@ -106,7 +108,7 @@ def accuracy(given: argparse.Namespace) -> None:
                 direct = {
                     (min(p.first, p.second), max(p.first, p.second)) for p in pairs if (p.probability or 0) >= sure
                 }
-                groups = grouped(pairs, sure=sure)
+                groups = grouped(pairs, sure=sure, same_part=given.same_part)
                 within = {pair for g in groups for pair in itertools.combinations(sorted(g.photos), 2)}
                 print(
                     f"| {name} | {len(true)} | {sure} | {rates(direct, true, named)} | {rates(within, true, named)} |"
@@ -133,12 +135,18 @@ def copies(given: argparse.Namespace) -> None:
     photos = list(dict.fromkeys(p for b in benchmarks for p in (*b.database, *(q.photo for q in b.queries))))
     with tempfile.TemporaryDirectory() as folder:
         made = []
-        for seed, photo in enumerate(photos[::3]):
+        for seed, photo in enumerate(photos[::12]):
             target = Path(folder) / "copies" / f"{seed:04d}.jpg"
             target.parent.mkdir(exist_ok=True)
             target.write_bytes(copied(photo, seed))
             made.append((target, photo))
-        held = collection(Path(folder) / "c", [*photos, *(target for target, _ in made)], VectorCache(given.cache))
+        cache, every = VectorCache(given.cache), [*photos, *(target for target, _ in made)]
+        if given.collection:
+            shutil.copytree(given.collection, Path(folder) / "c")
+            held = Collection.open(Path(folder) / "c", Kept(cache, every))
+            held.add(*(target for target, _ in made))
+        else:
+            held = collection(Path(folder) / "c", every, cache)
         row = {Path(found.name): found.id for found in held.photos()}
         true = {frozenset((row[target], row[photo.absolute()])) for target, photo in made}
         found = {frozenset((pair.first, pair.second)) for pair in held.duplicates()}
@@ -176,7 +184,11 @@ def main() -> None:
     parser.add_argument("what", choices=["accuracy", "copies", "growth"])
     parser.add_argument("--photos", type=Path, required=True, help="folder of the development photos")
     parser.add_argument("--cache", type=Path, required=True, help="folder for vectors and local features")
-    parser.add_argument("--sure", type=float, nargs="+", default=[0.9, 0.98, 0.99])
+    parser.add_argument("--collection", type=Path, help="that of ``accuracy``, kept there")
+    parser.add_argument(
+        "--same-part", type=float, default=SAME_PART, help="0: groups without the rule of the same part"
+    )
+    parser.add_argument("--sure", type=float, nargs="+", default=[0.9, 0.95, 0.98])
     given = parser.parse_args()
     {"accuracy": accuracy, "copies": copies, "growth": growth}[given.what](given)
 

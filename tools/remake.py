@@ -2,7 +2,7 @@
 
     python -m tools.remake --photos DATA --to RUN [--begin STEP]
 
-The network takes an hour, everything else minutes. Afterwards the tables of the docs are made again by the commands in
+The network takes longest. Afterwards the tables of the docs are made again by the commands in
 `research/README.md`.
 """
 

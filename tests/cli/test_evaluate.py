@@ -130,3 +130,14 @@ def test_what_is_wrong_is_one_line(tmp_path, call, tiny, gallery):
     manifest.write_text(json.dumps(broken))
     code, _, err = call("evaluate", manifest, "--recipe", tiny)
     assert code == 1 and "both positive and junk" in err
+
+
+def test_words_as_first_stage_and_alone(call, tiny, gallery):
+    manifest = gallery()
+    code, out, _ = call("evaluate", manifest, "-r", tiny, "-r", "bow-sift", "--first", "both", "--json", "--quiet")
+    assert code == 0
+    cards = [run["protocol"] for run in json.loads(out)["runs"]]
+    assert [card["recipe"] for card in cards] == ["tiny", "bow-sift"]
+    assert all("words" in card["first_stage"] for card in cards)
+    code, _, err = call("evaluate", manifest, "-r", tiny, "--first", "words")
+    assert code == 2 and "--first" in err

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reseen.cli import groups as groups_verb
+from reseen.cli import pairs as pairs_verb
+from reseen.collections import groups, pairs
 from reseen.scenes import paint
 
 
@@ -56,7 +59,11 @@ def test_a_collection_in_another(tmp_path, shelf, make, call):
 
 def test_groups_need_local_features(tmp_path, make, paint, call):
     photos = paint(tmp_path / "photos", 2)
-    call("index", *photos, "--to", tmp_path / "c", "--recipe", make().save(tmp_path / "tiny"), "-q")
+    call("index", *photos, "--to", tmp_path / "c", "--recipe", make().save(tmp_path / "tiny"), "-q", "--local", "none")
     code, _, err = call("groups", tmp_path / "c")
     assert code == 1 and "--local sift" in err
     assert call("duplicates", tmp_path / "c", "--json")[0] == 0
+
+
+def test_defaults_are_the_librarys():
+    assert (pairs_verb.DEPTH, groups_verb.SURE) == (pairs.DEPTH, groups.SURE)

@@ -23,3 +23,18 @@ def test_words_are_learned_from_a_folder(tmp_path, call):
     assert len(Vocabulary.read(to)) == 16
     code, _, err = call("vocabulary", folder, "--to", to, "--size", 4096)
     assert code == 1 and "too few for 4096 words" in err
+
+
+def test_a_collection_takes_a_vocabulary_of_its_own(tmp_path, call, make):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(3):
+        Image.fromarray(paint(i, longest=320).pixels).save(folder / f"{i}.png")
+    words, recipe = tmp_path / "words.safetensors", make().save(tmp_path / "tiny")
+    call("vocabulary", folder, "--to", words, "--size", 16, "-q")
+    options = ("--recipe", recipe, "--vocabulary", words, "-q")
+    code, _, err = call("index", folder, "--to", tmp_path / "c", *options)
+    assert code == 1 and "--local is none" in err and not (tmp_path / "c").exists()
+    assert call("index", folder, "--to", tmp_path / "c", *options, "--local", "sift")[0] == 0
+    assert "0.png" in call("search", tmp_path / "c", folder / "0.png", "-k", 1, "--first", "local")[1]
+    assert call("verify", tmp_path / "c")[0] == 0

@@ -1,12 +1,18 @@
 """Words and vectors together make a collection's shortlist."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from reseen.collections import Collection
 from reseen.collections.first_stage import fused, open_inverted
+from reseen.errors import CollectionError
+from reseen.local_features import LocalFeatures
 from reseen.scenes import paint
+from reseen.search.local import RootSift
+from reseen.search.vocabulary import Vocabulary, default_vocabulary
 
 
 @pytest.fixture
@@ -93,3 +99,51 @@ def test_without_local_features_the_vectors_find_alone(tmp_path, pictures, make)
     plain.add(pictures)
     assert plain.search(pictures / "3.png", k=1)[0].path.endswith("3.png")
     assert open_inverted(plain._snapshot) is None
+
+
+def test_a_vocabulary_of_its_own(shelf, pictures):
+    kept = [LocalFeatures.from_bytes(data) for data in shelf.features([row.id for row in shelf.photos()]).values()]
+    own = Vocabulary.learn(kept, 64, kind=shelf.manifest.local)
+    before = open_inverted(shelf._snapshot)
+    shelf.use_vocabulary(own)
+    version = shelf.version
+    shelf.use_vocabulary(own)
+    assert shelf.version == version
+    again = Collection.open(shelf.folder)
+    assert open_inverted(again._snapshot).vocabulary.digest == own.digest != before.vocabulary.digest
+    assert again.search(pictures / "3.png", first="local", k=1)[0].id == named(again, "3.png")
+    for kind in ("sift-320-600-0.01-3-40", "disk", "sif"):
+        with pytest.raises(CollectionError, match=f"{kind} features"):
+            shelf.use_vocabulary(replace(own, kind=kind))
+
+
+def test_a_vocabulary_knows_what_it_is_of(tmp_path):
+    assert default_vocabulary().fits("sift-640-600-0.01-3-40") and not default_vocabulary().fits("none")
+    replace(default_vocabulary(), kind="sift-320").save(tmp_path / "words")
+    assert Vocabulary.read(tmp_path / "words").kind == "sift-320"
+
+
+@pytest.mark.parametrize("count", [0, 1, 20_000])
+def test_photos_with_hardly_any_features_and_with_very_many(shelf, pictures, count):
+    rng = np.random.default_rng(count)
+    found = RootSift().extract(paint(3, longest=320).pixels)
+    rows = rng.integers(0, len(found), count)
+    index = open_inverted(shelf._snapshot)
+    index.add(np.array([7]), [found.only(rows)])
+    assert len(index) == 9
+    ids, scores = index.search([found.only(rows)], 3)
+    assert np.isfinite(scores[ids >= 0]).all()
+    if count == 0:
+        assert (ids == -1).all()
+    assert named(shelf, "3.png") in index.search([found], 2)[0]
+
+
+def test_a_texture_repeated_everywhere_does_not_beat_the_picture(shelf, pictures):
+    brick = np.kron(np.indices((12, 16)).sum(0) % 2, np.ones((20, 20)))[..., None].repeat(3, 2)
+    noise = np.random.default_rng(0).normal(0, 8, brick.shape)
+    wall = np.clip(60 + 120 * brick + noise, 0, 255).astype(np.uint8)
+    shelf.add_photos([(f"wall {i}", np.roll(wall, 7 * i, 1)) for i in range(5)])
+    half = wall.copy()
+    picture = np.asarray(Image.open(pictures / "3.png").convert("RGB").resize((160, 240)))
+    half[:, :160] = picture
+    assert shelf.search(half, first="local", k=1)[0].path.startswith("wall") is False

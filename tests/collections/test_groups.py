@@ -32,7 +32,7 @@ def test_a_doubtful_pair_does_not_chain_two_things_together():
     assert ids(grouped([*one, *other, pair(3, 11, 0.985), pair(1, 12, 0.985)])) == [[1, 2, 3, 11, 12, 13]]
     assert ids(grouped([*one, *other, pair(3, 11, 0.999)])) == [[1, 2, 3, 11, 12, 13]]
     assert ids(grouped([*one, pair(3, 4, 0.985)])) == [[1, 2, 3, 4]]
-    assert ids(grouped([*one, pair(3, 4, 0.9)])) == [[1, 2, 3]]
+    assert ids(grouped([*one, pair(3, 4, 0.94)])) == [[1, 2, 3]]
 
 
 def test_two_things_in_one_photo_are_two_groups():
@@ -155,8 +155,22 @@ def test_every_photo_of_one_collection_in_another(shelf, tmp_path, make):
         other.match(shelf)
 
 
+def test_cells_are_those_of_their_photo_whichever_is_asked(tmp_path, make):
+    whole, part = (Collection.create(tmp_path / name, make(), local="sift") for name in ("whole", "part"))
+    whole.add_photos([(f"{seed}", photo(seed)) for seed in (0, 7)])
+    part.add_photos([(f"{seed}", photo(seed, part=(0, 0, 0.5, 0.5))) for seed in (0, 7)])
+    right_or_below = sum(1 << cell for cell in range(64) if cell % 8 > 4 or cell // 8 > 4)
+    there = {pair.first: pair for pair in whole.match(part) if pair.probability > 0.5}
+    back = {pair.second: pair for pair in part.match(whole) if pair.probability > 0.5}
+    assert len(there) == len(back) == 2
+    for row in whole.photos():
+        in_whole, in_part = there[row.id].cells
+        assert not in_whole & right_or_below and in_part & right_or_below
+        assert back[row.id].cells == (in_part, in_whole)
+
+
 def test_without_local_features(tmp_path, make):
-    plain = Collection.create(tmp_path / "plain", make())
+    plain = Collection.create(tmp_path / "plain", make(), local="none")
     plain.add_photos([("a", photo(0)), ("b", photo(0)), ("c", photo(0, quality=60)), ("d", photo(1))])
     of = {row.id: row.name for row in plain.photos()}
     found = {frozenset((of[p.first], of[p.second])) for p in plain.duplicates()}

@@ -10,6 +10,8 @@ from reseen import schema
 from reseen.cli import console, options, pairs
 from reseen.cli.collections import opened
 
+SURE = 0.95
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -19,7 +21,7 @@ def register(app: typer.Typer) -> None:
         collection: options.CollectionFolder,
         sure: Annotated[
             float, typer.Option("--sure", min=0, max=1, help="Probability from which two photos show the same thing.")
-        ] = 0.98,
+        ] = SURE,
         depth: pairs.Depth = pairs.DEPTH,
         csv: pairs.Csv = None,
         html: pairs.Html = None,

@@ -30,6 +30,9 @@ def register(app: typer.Typer) -> None:
                 "older collection that lack them are read again. [default: sift for a new collection]"
             ),
         ] = None,
+        vocabulary: Annotated[
+            Path | None, typer.Option(help="Visual words of the collection's own, made by `reseen vocabulary`.")
+        ] = None,
         labels: Annotated[str | None, typer.Option(help="CSV with the columns path and label.")] = None,
         label_from_folder: Annotated[
             bool, typer.Option("--label-from-folder", help="Each photo's folder below PHOTOS is its label.")
@@ -47,10 +50,13 @@ def register(app: typer.Typer) -> None:
         from reseen.collections import Collection
         from reseen.collections.creating import vacant
         from reseen.collections.labels import join, read_labels
+        from reseen.collections.local import full_name
         from reseen.descriptor import load
         from reseen.images import walk
         from reseen.search.geometry.probability import default_calibration
+        from reseen.search.vocabulary import Vocabulary
 
+        words = Vocabulary.read(vocabulary) if vocabulary is not None else None
         if (dry_run or force) and not sync:
             raise typer.BadParameter("--dry-run and --force belong to --sync")
         named = read_labels(labels) if labels else None
@@ -60,6 +66,8 @@ def register(app: typer.Typer) -> None:
                 raise CollectionError(f"{folder}: there is no collection yet")
             if all(item.ignored for item in walk(photos)):
                 raise CollectionError(f"{', '.join(photos)}: there are no photos here")
+            if words is not None and not words.fits(full_name(local or "sift")):
+                raise CollectionError(f"{vocabulary}: is of {words.kind} features, and --local is {local or 'none'}")
             collection = Collection.create(folder, load(recipe or "default", weights=weights), local=local or "sift")
         else:
             given = load(recipe, weights=weights) if recipe else None
@@ -71,6 +79,8 @@ def register(app: typer.Typer) -> None:
         if collection.manifest.recipe == "default" and collection.fingerprint != default_calibration().descriptor:
             console.note(f"{folder} was made by an older `default`: `reseen upgrade {folder}` takes the new one")
         patient(collection, wait, quiet=quiet or as_json)
+        if words is not None and not dry_run:
+            collection.use_vocabulary(words)
         filled = None
         if local not in (None, "none") and not dry_run:
             with console.progress("local features", quiet=quiet or as_json) as step:

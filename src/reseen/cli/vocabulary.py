@@ -55,7 +55,7 @@ def register(app: typer.Typer) -> None:
                         yield item
                     step(done, len(found))
 
-        Vocabulary.learn(usable(), size, seed=seed).save(to)
+        Vocabulary.learn(usable(), size, kind=extractor.name, seed=seed).save(to)
         report: schema.Words = {
             "file": str(to.absolute()),
             "words": size,

@@ -15,7 +15,7 @@ from reseen import schema
 from reseen.collections import creating, syncing, writing
 from reseen.collections.derived import StaleBlock
 from reseen.collections.filters import Where, allowed_ids
-from reseen.collections.first_stage import First, fused, open_inverted
+from reseen.collections.first_stage import OWN, First, fused, open_inverted
 from reseen.collections.groups import SURE, Group, grouped, near_copies, same_files
 from reseen.collections.local import full_name
 from reseen.collections.manifest import Manifest, manifest_versions
@@ -34,6 +34,7 @@ from reseen.search.index import NOTHING, Index, index_class
 from reseen.search.index.inverted import InvertedFile
 from reseen.search.local import create_extractor
 from reseen.search.rerank import Chain, Evidence, RerankError, parse_chain
+from reseen.search.vocabulary import Vocabulary
 from reseen.types import Box, FeatureMaps, Ids, Progress, Vectors
 
 PathLike = str | bytes | os.PathLike[str] | os.PathLike[bytes]
@@ -582,6 +583,21 @@ class Collection:
         """Keep named bytes (a threshold, say) with the collection, as its next version."""
         with self._writing() as writer:
             writer.put_blob(name, data)
+
+    def use_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Search by the words of this vocabulary from now on, instead of the shipped one.
+
+        Raises:
+            CollectionError: it was not learned from features of this collection's extractor and settings.
+        """
+        if not vocabulary.fits(self.manifest.local):
+            raise CollectionError(
+                f"{self.folder}: the vocabulary is of {vocabulary.kind} features, and the collection keeps "
+                f"{self.manifest.local}: learn one from its photos with `reseen vocabulary`"
+            )
+        data = vocabulary.to_bytes()
+        if self.get_blob(OWN) != data:
+            self.put_blob(OWN, data)
 
     def replace_descriptor(self, descriptor: Encoder, ids: Ids, vectors: Vectors) -> None:
         """Swap the descriptor and every vector in one version.

@@ -25,10 +25,15 @@ SMOOTH = 20
 """k of reciprocal rank fusion ``1 / (k + rank)`` (Cormack, Clarke and Buettcher, 2009)."""
 
 
-def vocabulary_of(local: str) -> Vocabulary | None:
-    """The vocabulary for a collection's local features; None where there is none for their kind."""
-    vocabulary = default_vocabulary()
-    return vocabulary if local.partition("-")[0] == vocabulary.kind else None
+OWN = "vocabulary"
+"""Name of the blob with a collection's own vocabulary."""
+
+
+def vocabulary_of(snapshot: Snapshot) -> Vocabulary | None:
+    """The vocabulary for a collection's local features: its own, or the shipped one; None where none fits them."""
+    own = snapshot.blob(OWN)
+    vocabulary = Vocabulary.from_bytes(own) if own is not None else default_vocabulary()
+    return vocabulary if vocabulary.fits(snapshot.manifest.local) else None
 
 
 def open_inverted(snapshot: Snapshot, *, anew: bool = False) -> InvertedFile | None:
@@ -40,7 +45,7 @@ def open_inverted(snapshot: Snapshot, *, anew: bool = False) -> InvertedFile | N
 
     What had to be made is kept for the next reader, where the disk lets it.
     """
-    vocabulary = vocabulary_of(snapshot.manifest.local)
+    vocabulary = vocabulary_of(snapshot)
     if vocabulary is None:
         return None
     index = InvertedFile(vocabulary)

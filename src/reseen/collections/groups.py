@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from reseen.collections.pairs import Pair, common_share
 from reseen.collections.table import Row
 
-SURE = 0.98
+SURE = 0.8
 """Probability from which two photos show the same thing."""
-STRONG = 0.995
+STRONG = 0.95
 """Probability from which a single pair joins two groups; below it a second pair has to agree."""
 SAME_PART = 0.5
 """Cells of a photo that two pairs have in common, of the fewer, from which they are about the same part of it."""
@@ -64,15 +64,21 @@ def same_files(rows: Mapping[int, Row]) -> list[Pair]:
     return found
 
 
-def grouped(pairs: Iterable[Pair], *, sure: float = SURE, strong: float = STRONG) -> list[Group]:
+def grouped(
+    pairs: Iterable[Pair], *, sure: float = SURE, strong: float = STRONG, same_part: float = SAME_PART
+) -> list[Group]:
     """Groups of photos, the largest first, from pairs at least as probable as ``sure``.
 
     Two pairs with a photo in common are of one thing only where they agree on the same part of it: covers on one desk
     are not one cover. So a photo of two things may be in two groups. From the surest pair down, each joins the groups
     that it touches; but groups of several pairs each are only joined by a pair as probable as ``strong``, or by two
     that have no photo in common: one doubtful pair does not chain two things together.
+
+    Args:
+        pairs: of :mod:`reseen.collections.pairs`.
+        sure, strong, same_part: see :data:`SURE`, :data:`STRONG`, :data:`SAME_PART`.
     """
-    things = _Things()
+    things = _Things(same_part)
     doubtful: list[Pair] = []
     for pair in sorted((p for p in pairs if (p.probability or 0) >= sure), key=_surest):
         large = things.large(pair)
@@ -96,7 +102,8 @@ def _surest(pair: Pair) -> tuple[float, int, int]:
 class _Things:
     """Pairs, put together where they agree on the same part of a photo that they have in common."""
 
-    def __init__(self) -> None:
+    def __init__(self, same_part: float) -> None:
+        self._same_part = same_part
         self._pairs: dict[int, list[Pair]] = {}
         self._at: dict[int, list[Pair]] = {}
         self._thing: dict[tuple[int, int], int] = {}
@@ -107,7 +114,7 @@ class _Things:
             self._thing[other.first, other.second]
             for photo, own in zip((pair.first, pair.second), pair.cells, strict=True)
             for other in self._at.get(photo, ())
-            if common_share(own, other.cells[other.second == photo]) >= SAME_PART
+            if common_share(own, other.cells[other.second == photo]) >= self._same_part
         }
 
     def large(self, pair: Pair) -> set[int]:

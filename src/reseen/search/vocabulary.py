@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -36,7 +37,8 @@ class Vocabulary:
     64 axes: the PCA is rotated at random, so that each carries as much.
 
     Attributes:
-        kind: of the descriptors, the first part of their extractor's name (``sift``).
+        kind: of the descriptors: their extractor's name with its settings, or the first part of it (``sift``), which
+            stands for every setting.
         mean: ``(D,)`` float32. axes: ``(d, D)`` float32 orthonormal rows, d at least 64.
         words: ``(k, d)`` float32.
         cuts: ``(k, 64)`` float32.
@@ -55,6 +57,10 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self.words)
+
+    def fits(self, local: str) -> bool:
+        """Whether it is of the features of an extractor, by the extractor's name with its settings."""
+        return local == self.kind or local.startswith(f"{self.kind}-")
 
     @cached_property
     def digest(self) -> str:
@@ -145,11 +151,12 @@ class Vocabulary:
         return save({"mean": self.mean, "axes": self.axes, **small}, {"kind": self.kind})
 
     @classmethod
-    def from_bytes(cls, data: bytes, kind: str = "sift") -> Vocabulary:
+    def from_bytes(cls, data: bytes) -> Vocabulary:
         """The inverse of :meth:`to_bytes`; ReseenError for anything else."""
         try:
             tensors = load(data)
-        except (SafetensorError, ValueError) as error:
+            kind = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["kind"]
+        except (SafetensorError, ValueError, KeyError) as error:
             raise ReseenError(f"not a vocabulary ({error})") from None
         if tensors.keys() != _FIELDS:
             raise ReseenError("not a vocabulary: it holds other tensors")
