@@ -10,7 +10,7 @@ from reseen import schema
 from reseen.cli import console, options, pairs
 from reseen.cli.collections import opened
 
-SURE = 0.95
+SURE = 0.8
 
 
 def register(app: typer.Typer) -> None:
