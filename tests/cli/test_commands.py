@@ -135,6 +135,8 @@ def test_local_features_from_index_to_page(tmp_path, tiny, call):
     assert first["match"]["probability"] > 0.9 > 0.5 > second["match"]["probability"]
     assert len(first["match"]["outline"]) == 4 and first["match"]["inliers"] > 30
     assert page.read_text().count("<line ") > 20
+    shown = call("search", museum, query, "-k", 2)[1]
+    assert f"{first['probability']:.0%}, {first['why']}" in shown and "points agree on one plane" in first["why"]
     code, out, _ = call("search", museum, query, "-k", 1, "--json", "--rerank", "geometry:2:mirror+superglobal")
     assert code == 0 and len(json.loads(out)["hits"]) == 1
     assert "match" not in json.loads(call("search", museum, query, "--json", "--rerank", "none")[1])["hits"][0]

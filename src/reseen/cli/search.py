@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
 from reseen.cli import console, options
 from reseen.cli.collections import opened
+
+if TYPE_CHECKING:
+    from reseen.search import Hit
 
 
 def register(app: typer.Typer) -> None:
@@ -98,9 +101,16 @@ def register(app: typer.Typer) -> None:
             if as_json:
                 console.emit(ranking.to_json())
             elif not quiet:
-                rows = [(hit.rank, f"{hit.score:.3f}", hit.label, hit.path) for hit in ranking]
-                console.table(("rank", "score", "label", "photo"), rows, title=ranking.query)
+                rows = [(hit.rank, f"{hit.score:.3f}", _sure(hit), hit.label, hit.path) for hit in ranking]
+                console.table(("rank", "score", "same thing", "label", "photo"), rows, title=ranking.query)
         if html is not None and page is not None:
             page.write(html, rejected)
             console.note(f"wrote {html}")
         return 0 if answered else 1
+
+
+def _sure(hit: Hit) -> str:
+    """How likely a hit is right, where something was looked at, and why where geometry convinces."""
+    if hit.probability is None:
+        return ""
+    return f"{hit.probability:.0%}, {hit.why}" if hit.verified else f"{hit.probability:.0%}"
