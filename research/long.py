@@ -1,4 +1,4 @@
-"""Run the long harnesses of faults and damage and keep what they counted, with date and commit.
+"""Run the long harnesses of faults, damage and mutation and keep what they counted, with date and commit.
 
 python -m research.long [--every N] [--only EXPRESSION] [--to docs/long.md]
 """

@@ -241,3 +241,27 @@ def test_the_siamese_network_sees_the_whole_map():
 def test_the_formulas_know_nothing_of_the_library():
     for file in (Path(__file__).parent / "formulas").glob("*.py"):
         assert "reseen" not in file.read_text("utf-8"), file
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("mac", {"signed": "keep"}),
+        ("gem", {"p": 2.0}),
+        ("crow", {"a": 3.0, "b": 1.5, "signed": "keep"}),
+        ("rmac", {"levels": 2, "whole": False, "signed": "keep", "local": 3}),
+        ("remap", {"levels": 2, "weighting": "ones", "train_alpha": False, "signed": "keep", "normalise": False}),
+        ("fisher", {"k": 3, "posterior": "printed", "sample": 70}),
+        ("netvlad", {"k": 3, "sample": 70}),
+        ("instance", {"grid": 3, "places": 2, "dim": 6, "labels": ("a", "b"), "classes": 2, "hidden": (4,)}),
+        ("logits", {"grid": 3, "labels": ("a", "b"), "classes": 2, "hidden": (4,)}),
+        ("siamese", {"grid": 3, "dim": 6}),
+    ],
+)
+def test_a_head_keeps_its_settings_and_another_is_made_of_them(kind, settings):
+    head = create_head(kind, (5,), **settings)
+    assert {name: head.options[name] for name in settings} == settings
+    shapes = {name: value.shape for name, value in head.state_dict().items()}
+    again = create_head(kind, (5,), **{name: value for name, value in head.options.items() if name != "fc"})
+    assert shapes == {name: value.shape for name, value in again.state_dict().items()}
+    assert not settings.get("hidden") or any(4 in shape for shape in shapes.values())

@@ -54,6 +54,8 @@ def test_masks_of_valid_cells_alone():
 
 
 def test_values_below_zero_are_clamped_unless_they_are_kept():
+    empty = torch.tensor([[[[0.0, 0.0, 0.0]], [[0.0, 0.0, 0.5]]]])
+    assert places(max_mask(empty)[0]) == {(0, 2)}
     maps = torch.tensor([[[[-1.0, -3.0, -2.0]], [[-9.0, 0.5, -9.0]]]])
     assert places(max_mask(maps)[0]) == {(0, 1)} and places(max_mask(maps, signed="keep")[0]) == {(0, 0), (0, 1)}
     assert places(sum_mask(maps)[0]) == {(0, 0), (0, 1), (0, 2)}

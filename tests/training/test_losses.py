@@ -119,6 +119,11 @@ def test_active_terms_are_those_that_are_not_won_yet():
     # at 2.0 another positive, at 1.25, is nearer than the own one at 1.0
     assert create_loss("info-nce")(vectors, who)[1:] == (3, 1)
     assert create_loss("info-nce")(vectors, tuples([0], [1], [[]], [0, 0, 1, 1, 2, 2]))[1:] == (1, 0)
+    turned = torch.tensor([0.0, 0.9, 0.1, 0.05])
+    two = torch.stack([turned.cos(), turned.sin()], 1)
+    assert create_loss("info-nce")(two, tuples([0, 2], [1, 3], [[], []], [0, 0, 1, 1]))[1:] == (2, 1)
+    tied = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.6, -0.8], [0.8, -0.6]])  # both positives at 0.8 from the first
+    assert create_loss("info-nce")(tied, tuples([0, 2], [1, 3], [[], []], [0, 0, 1, 1]))[1:] == (2, 0)
     same = tuples([0, 2, 4], [1, 3, 5], [[], [], []], [0, 0, 1, 1, 1, 1])
     assert create_loss("info-nce")(vectors, same)[1:] == (3, 0)
     apart = torch.eye(3).repeat_interleave(2, 0)
@@ -159,6 +164,16 @@ def test_a_loss_of_the_library_is_given_queries_and_positives_and_counted_once_f
     expected = 3 * library.MultiSimilarityLoss()(vectors[:6], torch.tensor(labels[:6]))
     torch.testing.assert_close(value.total, expected)
     assert value[1:] == (3, 3)
+    loss = create_loss("multi-similarity")
+    loss.loss = Learned()
+    assert loss(vectors, tuples([0, 1, 2], [4, 3, 5], [[6]] * 3, labels))[1:] == (3, 0)
+
+
+class Learned(torch.nn.Module):
+    """A loss that has nothing left to teach."""
+
+    def forward(self, rows, labels):
+        return rows.sum() * 0
 
 
 def test_negatives_in_the_batch_are_the_nearest_photos_of_other_clusters():

@@ -162,8 +162,9 @@ class CroW(_OneLayer):
         b: float = 2.0,
         signed: Signed = "clamp",
         fc: int | None = None,
+        normalise: bool = True,
     ) -> None:
-        super().__init__(channels, fc=fc, a=a, b=b, signed=signed)
+        super().__init__(channels, fc=fc, normalise=normalise, a=a, b=b, signed=signed)
         self.a, self.b, self.signed = a, b, signed
 
     def pool(self, maps: Sequence[Tensor], valid: Tensor | None = None) -> Tensor:
