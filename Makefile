@@ -1,6 +1,7 @@
 # make demo   paint a small museum, photograph it, index it, search it
 # make test   lint, types, tests
-# make long   the whole harnesses of faults, damage and mutation (hours), kept in docs/long.md
+# make long   the whole harnesses of faults, damage and mutation (hours), kept in docs/long.md;
+#             python -m research.long --every 7 takes a quarter of an hour
 PYTHON ?= python3.11
 VENV ?= .venv
 # strangers on a CPU: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
