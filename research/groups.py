@@ -189,7 +189,7 @@ def main() -> None:
         "--same-part", type=float, default=SAME_PART, help="0: groups without the rule of the same part"
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="photos of ``growth``")
-    parser.add_argument("--sure", type=float, nargs="+", default=[0.9, 0.95, 0.98])
+    parser.add_argument("--sure", type=float, nargs="+", default=[0.5, 0.65, 0.8])
     given = parser.parse_args()
     {"accuracy": accuracy, "copies": copies, "growth": growth}[given.what](given)
 
