@@ -164,7 +164,7 @@ def growth(given: argparse.Namespace) -> None:
     photos = np.random.default_rng(0).permutation(np.array(list(dict.fromkeys(every)), dtype=object)).tolist()
     taken = []
     print("| photos | pairs that hold groups | groups | seconds of CPU | again |\n|---|---|---|---|---|")
-    for size in SIZES:
+    for size in given.sizes:
         with tempfile.TemporaryDirectory() as folder:
             held = collection(Path(folder) / "c", photos[:size], cache)
             seconds = []
@@ -188,7 +188,8 @@ def main() -> None:
     parser.add_argument(
         "--same-part", type=float, default=SAME_PART, help="0: groups without the rule of the same part"
     )
-    parser.add_argument("--sure", type=float, nargs="+", default=[0.9, 0.95, 0.98])
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="photos of ``growth``")
+    parser.add_argument("--sure", type=float, nargs="+", default=[0.5, 0.65, 0.8])
     given = parser.parse_args()
     {"accuracy": accuracy, "copies": copies, "growth": growth}[given.what](given)
 

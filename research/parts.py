@@ -115,7 +115,7 @@ def main() -> None:
         said += [row for row in near if row not in said][: DEPTH - len(said)]
         both = fused([near, said], DEPTH)
         checked = verify(features, [items[row] for row in both])
-        surest = max(zip(checked, both, strict=True), key=lambda one: calibration.log_odds(one[0]))[1]
+        surest = max(zip(checked, both, strict=True), key=lambda one: calibration.log_evidence_of(one[0]))[1]
         line = [found for listed in (near, said, both) for found in (listed[0] == wanted, wanted in listed)]
         right[kind, area].append([*line, surest == wanted])
     print(f"{len(photos)} photos, {given.each} queries a line\n")

@@ -27,12 +27,12 @@ def ids(groups):
 
 def test_a_doubtful_pair_does_not_chain_two_things_together():
     one, other = [pair(1, 2), pair(2, 3)], [pair(11, 12), pair(12, 13)]
-    assert ids(grouped([*one, *other, pair(3, 11, 0.9)])) == [[1, 2, 3], [11, 12, 13]]
-    assert ids(grouped([*one, *other, pair(3, 11, 0.9), pair(1, 11, 0.9)])) == [[1, 2, 3], [11, 12, 13]]
-    assert ids(grouped([*one, *other, pair(3, 11, 0.9), pair(1, 12, 0.9)])) == [[1, 2, 3, 11, 12, 13]]
+    assert ids(grouped([*one, *other, pair(3, 11, 0.7)])) == [[1, 2, 3], [11, 12, 13]]
+    assert ids(grouped([*one, *other, pair(3, 11, 0.7), pair(1, 11, 0.7)])) == [[1, 2, 3], [11, 12, 13]]
+    assert ids(grouped([*one, *other, pair(3, 11, 0.7), pair(1, 12, 0.7)])) == [[1, 2, 3, 11, 12, 13]]
     assert ids(grouped([*one, *other, pair(3, 11, 0.999)])) == [[1, 2, 3, 11, 12, 13]]
-    assert ids(grouped([*one, pair(3, 4, 0.9)])) == [[1, 2, 3, 4]]
-    assert ids(grouped([*one, pair(3, 4, 0.79)])) == [[1, 2, 3]]
+    assert ids(grouped([*one, pair(3, 4, 0.7)])) == [[1, 2, 3, 4]]
+    assert ids(grouped([*one, pair(3, 4, 0.49)])) == [[1, 2, 3]]
 
 
 def test_two_things_in_one_photo_are_two_groups():

@@ -10,7 +10,7 @@ from reseen import schema
 from reseen.cli import console, options, pairs
 from reseen.cli.collections import opened
 
-SURE = 0.8
+SURE = 0.5
 
 
 def register(app: typer.Typer) -> None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from reseen.collections.pairs import Pair, common_share
 from reseen.collections.table import Row
 
-SURE = 0.8
+SURE = 0.5
 """Probability from which two photos show the same thing."""
-STRONG = 0.95
+STRONG = 0.8
 """Probability from which a single pair joins two groups; below it a second pair has to agree."""
 SAME_PART = 0.5
 """Cells of a photo that two pairs have in common, of the fewer, from which they are about the same part of it."""
