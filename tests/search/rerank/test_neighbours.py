@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -219,3 +221,16 @@ def test_options_of_stages():
     assert second.depth == 30
     assert chain.depth == 200
     assert parse_chain("geometry:upright", features=True).stages[0].settings.upright
+
+
+def test_what_geometry_put_first_stays_first():
+    rng = np.random.default_rng(0)
+    vectors = unit(rng.normal(size=(30, 8)))
+    vectors[5:] = unit(vectors[5:] * 0.2 + vectors[7])
+    ids = np.argsort(-vectors @ vectors[7])
+    hits = [Hit(n, int(i), None, float(vectors[i] @ vectors[7])) for n, i in enumerate(ids, 1)]
+    first = replace(hits[-1], rank=1, score=2.0, match=Match(inliers=30))
+    ranking = Ranking("q", None, (first, *(replace(hit, rank=hit.rank + 1) for hit in hits[:-1])))
+    evidence = Evidence(Query(vectors[7]), lambda wanted: vectors[list(wanted)])
+    after = SuperGlobalStage()(ranking, evidence)
+    assert after[0].id == first.id and [hit.id for hit in after] != [hit.id for hit in ranking]

@@ -12,11 +12,6 @@ from reseen.search.ranking import Ranking
 from reseen.search.rerank.base import Evidence, permuted, rescored
 from reseen.types import Vectors
 
-LIKELY = 0.5
-"""Probability above which a hit is expected to show the same thing."""
-POOLED = 0.5
-"""Share of the expected hits that may refine a query."""
-
 
 def _unit(x: NDArray[Any]) -> Vectors:
     return np.asarray(x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12), np.float32)
@@ -29,7 +24,6 @@ def superglobal(
     beta: float = 0.15,
     pool: Literal["max", "mean"] = "max",
     *,
-    pooled: int | None = None,
     rises: Vectors | None = None,
 ) -> Vectors:
     """Scores ``(n,)`` of the first hits ``(n, d)`` by refined descriptors (SuperGlobal: Shao et al., 2023, Section 4).
@@ -45,7 +39,6 @@ def superglobal(
         beta: of the weights.
         pool: ``max`` as published; ``mean`` for vectors that were rotated by a whitening, whose largest values mean
             nothing.
-        pooled: hits that are pooled instead of ``neighbours + 1``.
         rises: ``(n,)`` what other evidence adds to the refined similarities when those hits are chosen.
     """
     similarity = vectors @ vectors.T
@@ -56,9 +49,8 @@ def superglobal(
     weights[:, 0] = 1
     refined = np.einsum("nk,nkd->nd", weights, vectors[nearest]) / weights.sum(1, keepdims=True)
     first = refined @ query
-    pooled = count if pooled is None else min(count, pooled)
     chosen = first if rises is None else first + rises
-    best = refined[np.argsort(-chosen, kind="stable")[:pooled]]
+    best = refined[np.argsort(-chosen, kind="stable")[:count]]
     asked = best.max(0) if pool == "max" else best.mean(0)
     return np.asarray((first + refined @ asked) / 2, np.float32)
 
@@ -126,9 +118,8 @@ class SuperGlobalStage:
     """:func:`superglobal` of the first ``depth`` hits.
 
     What an earlier stage found stays: each hit's score rises or falls as its refined score does against its similarity.
-    The method takes it that the first ten hits are right. Where geometry has said how likely each is, only as many
-    refine the query as the share :data:`POOLED` of the photos that are expected to show the same thing; where that is
-    not two, nothing is changed.
+    The method takes it that a query has several matches. Where geometry has looked, the first hit stays first, which it
+    is with one match too.
     """
 
     depth: int = 100
@@ -147,20 +138,18 @@ class SuperGlobalStage:
         hits = ranking.hits[: len(ids)]
         old = np.array([hit.score for hit in hits])
         similarity = vectors @ evidence.vector
-        likely = [hit.probability for hit in hits if hit.probability is not None]
-        pooled = int(POOLED * sum(p for p in likely if p > LIKELY)) if likely else None
-        if pooled is not None and pooled < 2:
-            return ranking
         found = superglobal(
             evidence.vector,
             vectors,
             self.neighbours,
             self.beta,
             self.pool,
-            pooled=pooled,
             rises=np.asarray(old - similarity, np.float32),
         )
-        return rescored(ranking, old + found - similarity)
+        scores = old + found - similarity
+        if hits[0].match is not None:
+            scores[0] = scores.max()
+        return rescored(ranking, scores)
 
 
 @dataclass(frozen=True)
