@@ -13,6 +13,14 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """What is kept between processes stays out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESEEN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def photos() -> Path:
     """The folder of shared development photos: ``RESEEN_PHOTOS``, else ``../shared/data``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -19,6 +20,27 @@ def error(message: str) -> None:
 def note(message: str) -> None:
     """One line of information on stderr."""
     typer.echo(one_line(message), err=True)
+
+
+class _Notes(logging.Handler):
+    """What the library has to say, as notes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(record.getMessage())
+
+
+@contextlib.contextmanager
+def library_notes() -> Iterator[None]:
+    """The library's information and warnings appear as notes within."""
+    log, handler = logging.getLogger("reseen"), _Notes()
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
 
 
 def one_line(text: str) -> str:

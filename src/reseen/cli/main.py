@@ -98,9 +98,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     0 done, 1 failed, 2 usage, 130 Ctrl-C. With ``RESEEN_DEBUG=1`` tracebacks are shown.
     """
     try:
-        outcome = typer.main.get_command(build()).main(
-            args=list(arguments) if arguments is not None else None, prog_name="reseen", standalone_mode=False
-        )
+        with console.library_notes():
+            outcome = typer.main.get_command(build()).main(
+                args=list(arguments) if arguments is not None else None, prog_name="reseen", standalone_mode=False
+            )
         sys.stdout.flush()
         code = outcome if isinstance(outcome, int) else 0
         return _interrupted() if code == EXIT_INTERRUPTED else code

@@ -22,6 +22,7 @@ from reseen.backbones import Backbone
 from reseen.descriptor.pipeline import Mapped, Plan, Prepared, cells_inside, prepared_photos, run_batches
 from reseen.descriptor.recipes import Recipe
 from reseen.descriptor.runtime.engines import Engine, EngineName, Precision, make_engine, pick_engine
+from reseen.descriptor.runtime.network import KnownNetwork, hash_tensors, state_of
 from reseen.descriptor.runtime.threads import network_threads, share_threads
 from reseen.encoder import Encoded, Task
 from reseen.errors import NotFitted, PhotoRejected, RecipeError
@@ -52,7 +53,8 @@ class Descriptor:
 
     Args:
         recipe: the settings.
-        backbone, head, projection: the parts; a projection that is None leaves the head's vectors.
+        backbone, head, projection: the parts; a backbone that is only known is made when it is needed; a projection
+            that is None leaves the head's vectors.
         engine, precision, device: what runs the network; ``auto`` is what this machine is good at. They
             are no part of the fingerprint: see :attr:`runtime`.
     """
@@ -60,7 +62,7 @@ class Descriptor:
     def __init__(
         self,
         recipe: Recipe,
-        backbone: Backbone,
+        backbone: Backbone | KnownNetwork,
         head: Head,
         projection: Projection | None = None,
         *,
@@ -68,7 +70,8 @@ class Descriptor:
         precision: Precision = "auto",
         device: str | torch.device | None = None,
     ) -> None:
-        self.recipe, self.backbone, self.head, self.projection = recipe, backbone, head, projection
+        self.recipe, self.head, self.projection = recipe, head, projection
+        self._network = backbone
         self._asked: dict[str, Any] = {"engine": engine, "precision": precision, "device": device}
         self._heads: dict[torch.device, Head] = {}
 
@@ -78,6 +81,13 @@ class Descriptor:
     def name(self) -> str:
         """The recipe's name."""
         return self.recipe.name
+
+    @property
+    def backbone(self) -> Backbone:
+        """The network, made now where it was only known so far."""
+        if isinstance(self._network, KnownNetwork):
+            self._network = self._network.make()
+        return self._network
 
     @property
     def dim(self) -> int:
@@ -110,21 +120,18 @@ class Descriptor:
         if self.head.rules > 1:
             settings["rules"] = self.head.rules
         digest.update(json.dumps(settings, sort_keys=True).encode())
-        for name, tensor in sorted(self.tensors().items()):
-            array = np.ascontiguousarray(tensor)
-            digest.update(f"{name} {array.dtype} {array.shape}".encode())
-            digest.update(array.data)
+        hash_tensors(digest, self.tensors())
         return digest.hexdigest()
 
     @property
     def runtime(self) -> dict[str, str]:
         """Engine, precision and device that :meth:`encode` uses, e.g. for the key of a cache."""
-        engine, precision, device = pick_engine(self.backbone, **self._asked)
+        engine, precision, device = pick_engine(self._network, **self._asked)
         return {"engine": engine, "precision": precision, "device": str(device)}
 
     @cached_property
     def _engine(self) -> Engine:
-        return make_engine(self.backbone, **self._asked, threads=share_threads()[0])
+        return make_engine(self._network, **self._asked, threads=share_threads()[0])
 
     def head_on(self, device: str | torch.device) -> Head:
         """The head, to run on a device: itself where it is there already, else a copy that is kept."""
@@ -138,20 +145,19 @@ class Descriptor:
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """Every weight and learned value by name: ``backbone.*``, ``head.*``, ``projection.*``."""
-        found: dict[str, NDArray[Any]] = {}
-        for part, module in (("backbone", self.backbone), ("head", self.head)):
-            for name, tensor in module.state_dict().items():
-                if not name.endswith("num_batches_tracked"):
-                    found[f"{part}.{name}"] = tensor.detach().cpu().numpy()
-        if self.projection is not None:
-            found |= {f"projection.{name}": value for name, value in self.projection.state().items()}
-        return found
+        network = self._network
+        parts = {
+            "backbone": network.tensors if isinstance(network, KnownNetwork) else state_of(network),
+            "head": state_of(self.head),
+            "projection": {} if self.projection is None else self.projection.state(),
+        }
+        return {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
 
     def replace(self, **changes: Any) -> Descriptor:
         """A copy with other parts or runtime: ``recipe, backbone, head, projection, engine, precision, device``."""
         parts = {
             "recipe": self.recipe,
-            "backbone": self.backbone,
+            "backbone": self._network,
             "head": self.head,
             "projection": self.projection,
             **self._asked,
@@ -355,7 +361,7 @@ class Descriptor:
         if device is None:
             engine = self._engine
         else:
-            engine = make_engine(self.backbone, **{**self._asked, "device": device}, threads=share_threads()[0])
+            engine = make_engine(self._network, **{**self._asked, "device": device}, threads=share_threads()[0])
         every: Iterable[Box | None] = itertools.repeat(None)
         if boxes is not None:
             photos, every = list(photos), list(boxes)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from reseen.backbones import create_backbone, read_tensors
+from reseen.backbones import Backbone, architecture, create_backbone, read_tensors
 from reseen.descriptor.descriptor import Descriptor
 from reseen.descriptor.recipes import Recipe, read_recipe, recipe_path
-from reseen.descriptor.runtime.engines import EngineName, Precision
+from reseen.descriptor.runtime.engines import EngineName, Precision, is_compiled
+from reseen.descriptor.runtime.network import KnownNetwork, matters
+from reseen.descriptor.runtime.threads import share_threads
 from reseen.errors import RecipeError, WeightsMissing
 from reseen.heads import create_head
 from reseen.projections import Projection, create_projection
@@ -73,13 +77,25 @@ def assemble(
     source = None if own_weights else weights if weights is not None else settings.weights
     if source is None and not own_weights:
         raise WeightsMissing(f"recipe {recipe.name!r} names no weights; give a local file (--weights FILE)")
-    backbone = create_backbone(settings.name, settings.layers, source, seed=settings.seed)
-    if own_weights:
-        _restore(backbone, parts["backbone"], recipe.name)
+    asked: dict[str, Any] = {"engine": engine, "precision": precision, "device": device}
+
+    @cache
+    def make() -> Backbone:
+        made = create_backbone(settings.name, settings.layers, source, seed=settings.seed)
+        if own_weights:
+            _restore(made, parts["backbone"], recipe.name)
+        return made
+
+    backbone: Backbone | KnownNetwork
+    if own_weights and (compiled := _compiled(recipe, parts["backbone"], make, asked)):
+        backbone, channels = compiled
+    else:
+        backbone = make()
+        channels = backbone.channels
     options = {key: value for key, value in recipe.head.items() if key != "kind"}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        head = create_head(recipe.head["kind"], backbone.channels, **options)
+        head = create_head(recipe.head["kind"], channels, **options)
     if parts["head"]:
         if (recipe.rules or 1) < head.rules:
             raise RecipeError(
@@ -91,7 +107,20 @@ def assemble(
     projection = unfitted_projection(recipe)
     if projection is not None and parts["projection"]:
         projection.load_state({key: tensor.numpy() for key, tensor in parts["projection"].items()})
-    return Descriptor(recipe, backbone, head.eval(), projection, engine=engine, precision=precision, device=device)
+    return Descriptor(recipe, backbone, head.eval(), projection, **asked)
+
+
+def _compiled(
+    recipe: Recipe, tensors: Mapping[str, Tensor], make: Callable[[], Backbone], asked: Mapping[str, Any]
+) -> tuple[KnownNetwork, tuple[int, ...]] | None:
+    """A recipe's network with its channels, left unmade, where an earlier process made and compiled it."""
+    name, layers = recipe.backbone.name, tuple(recipe.backbone.layers)
+    channels = architecture(name).channels(layers)
+    arrays = {key: tensor.numpy() for key, tensor in tensors.items() if matters(key)}
+    network = KnownNetwork(name, layers, arrays, make)
+    if channels is None or not is_compiled(network, **asked, threads=share_threads()[0]):
+        return None
+    return network, channels
 
 
 def unfitted_projection(recipe: Recipe) -> Projection | None:

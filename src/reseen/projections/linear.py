@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from typing import Any, Literal, Self
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
 from reseen.errors import NotFitted
@@ -91,6 +90,8 @@ class _Linear(Projection):
 
 def principal(covariance: Float64) -> tuple[Float64, Float64]:
     """Eigenvalues (largest first, none below 0) and eigenvectors as rows, signs fixed."""
+    import scipy.linalg  # not needed to use what was learned
+
     values, vectors = scipy.linalg.eigh(covariance)
     return np.maximum(values[::-1], 0), _signed(vectors[:, ::-1].T)
 

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import importlib.util
+import logging
 import os
+from collections.abc import Mapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,9 +18,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+import reseen
+from reseen import backbones
 from reseen.backbones import Backbone
+from reseen.descriptor.runtime import kept
 from reseen.descriptor.runtime.allocator import tune_allocator
+from reseen.descriptor.runtime.network import KnownNetwork, hash_tensors
 from reseen.errors import ReseenError
+from reseen.registry import BACKBONES
+
+log = logging.getLogger(__name__)
 
 EngineName = Literal["auto", "torch", "openvino"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -42,7 +55,7 @@ def pick_precision(precision: Precision, device: torch.device) -> Literal["float
 
 
 def pick_engine(
-    backbone: Backbone,
+    backbone: Backbone | KnownNetwork,
     *,
     engine: EngineName = "auto",
     precision: Precision = "auto",
@@ -63,7 +76,7 @@ def pick_engine(
 
 
 def make_engine(
-    backbone: Backbone,
+    backbone: Backbone | KnownNetwork,
     *,
     engine: EngineName = "auto",
     precision: Precision = "auto",
@@ -75,8 +88,9 @@ def make_engine(
     if where.type == "cpu":
         tune_allocator()
     if name == "openvino":
-        return OpenVinoEngine(backbone, kind, threads)
-    return TorchEngine(backbone, kind, where)
+        network = backbone if isinstance(backbone, KnownNetwork) else KnownNetwork.of(backbone)
+        return OpenVinoEngine(network, kind, threads)
+    return TorchEngine(backbone.make() if isinstance(backbone, KnownNetwork) else backbone, kind, where)
 
 
 class Engine:
@@ -116,35 +130,110 @@ def has_openvino() -> bool:
 
 
 class OpenVinoEngine(Engine):
-    """OpenVINO on the CPU, for photos of any size, in float32 or the bfloat16 of the CPU."""
+    """OpenVINO on the CPU, for photos of any size, in float32 or the bfloat16 of the CPU.
+
+    Converting takes seconds, so the compiled network is kept on disk (see ``runtime.kept``). That of a plug-in is not:
+    its code may change under the same tensors.
+    """
 
     name = "openvino"
 
-    def __init__(self, backbone: Backbone, precision: Literal["float32", "bfloat16"], threads: int | None) -> None:
-        os.environ.setdefault("OPENVINO_TELEMETRY_DISABLE", "1")
-        import openvino
-
+    def __init__(self, network: KnownNetwork, precision: Literal["float32", "bfloat16"], threads: int | None) -> None:
         self.precision, self.device = precision, torch.device("cpu")
-        model = openvino.convert_model(
-            _Exported(backbone).eval(),
-            example_input=torch.zeros(1, 224, 288, 3, dtype=torch.uint8),
-            input=[([-1, -1, -1, 3], openvino.Type.u8)],
-        )
-        self.network = openvino.Core().compile_model(
-            model,
-            "CPU",
-            {
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
-                **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
-            },
-        )
-        self.layers = len(backbone.layers)
+        core, settings = _openvino(precision, threads)
+        key = _key(network, core, settings)
+        compiled = _read(core, key, settings) if key is not None else None
+        if compiled is None:
+            compiled = core.compile_model(_converted(network.make()), "CPU", settings)
+            if key is not None and kept.keep(key, compiled.export_model().getvalue()):
+                log.info("prepared the network for this machine, once: it is kept in %s", kept.kept_folder())
+        self.network = compiled
+        self.layers = len(network.layers)
 
     def __call__(self, pixels: NDArray[np.uint8]) -> list[Tensor]:
         """See :meth:`Engine.__call__`."""
         found: Any = self.network(np.ascontiguousarray(pixels))
         return [torch.from_numpy(found[i]) for i in range(self.layers)]
+
+
+def is_compiled(
+    network: KnownNetwork,
+    *,
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
+    device: str | torch.device | None = None,
+    threads: int | None = None,
+) -> bool:
+    """Whether :func:`make_engine` would find the network compiled, from an earlier process that made it."""
+    where = pick_device(device)
+    if engine == "torch" or where.type != "cpu" or not has_openvino():
+        return False
+    key = _key(network, *_openvino(pick_precision(precision, where), threads))
+    return key is not None and kept.is_kept(key)
+
+
+def _openvino(precision: Literal["float32", "bfloat16"], threads: int | None) -> tuple[Any, dict[str, Any]]:
+    """OpenVINO's core, and the settings that a network is compiled with."""
+    os.environ.setdefault("OPENVINO_TELEMETRY_DISABLE", "1")
+    import openvino
+
+    return openvino.Core(), {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
+        **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
+    }
+
+
+_INPUT = (-1, -1, -1, 3)
+"""Sides that a compiled network takes: photos of any number and size."""
+
+
+def _converted(backbone: Backbone) -> Any:
+    """OpenVINO's form of a backbone, from pixels to maps."""
+    import openvino
+
+    return openvino.convert_model(
+        _Exported(backbone).eval(),
+        example_input=torch.zeros(1, 224, 288, 3, dtype=torch.uint8),
+        input=[(list(_INPUT), openvino.Type.u8)],
+    )
+
+
+def _key(network: KnownNetwork, core: Any, settings: Mapping[str, Any]) -> str | None:
+    """Of everything that a compiled network depends on; None where a plug-in's code does."""
+    if network.name.partition(":")[0] not in BACKBONES.rows:
+        return None
+    tensors = hashlib.sha256()
+    hash_tensors(tensors, network.tensors)
+    return kept.key_of(
+        {
+            "network": [network.name, *network.layers],
+            "tensors": tensors.hexdigest(),
+            "input": _INPUT,
+            "settings": settings,
+            "processor": [core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")],
+            "reseen": [reseen.__version__, _code()],
+            "packages": [metadata.version(package) for package in ("openvino", "torch", "timm", "torchvision")],
+        }
+    )
+
+
+@cache
+def _code() -> str:
+    """Hash of what makes and converts networks: in a checkout it changes under one version."""
+    files = [*sorted(Path(backbones.__file__).parent.glob("*.py")), Path(__file__)]
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _read(core: Any, key: str, settings: Mapping[str, Any]) -> Any | None:
+    """The kept network; None where there is none, or where OpenVINO does not take it."""
+    content = kept.read(key)
+    if content is None:
+        return None
+    try:
+        return core.import_model(content, "CPU", dict(settings))
+    except RuntimeError:
+        return None
 
 
 class _Exported(nn.Module):
