@@ -90,10 +90,13 @@ def test_a_damaged_entry_is_made_again_and_the_user_is_told_once(first, entry, r
     sound = entry.read_bytes()
     entry.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
     paint(tmp_path / "photos", 2)
-    asked = ["index", str(tmp_path / "photos"), "--recipe", str(saved), "--to", str(tmp_path / "c"), "--quiet"]
+    asked = ["index", str(tmp_path / "photos"), "--recipe", str(saved), "--local", "none"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engines, "pick_precision", lambda *_: "float32")
-        assert run([*asked, "--local", "none"]) == 0
+        assert run([*asked, "--to", str(tmp_path / "quiet"), "--quiet"]) == 0
+        assert "prepared" not in capsys.readouterr().err
+        entry.write_bytes(sound[:-1])
+        assert run([*asked, "--to", str(tmp_path / "c")]) == 0
         told = capsys.readouterr().err
         assert told.count("prepared the network") == 1 and str(entry.parent) in told
         refuse()

@@ -23,24 +23,33 @@ def note(message: str) -> None:
 
 
 class _Notes(logging.Handler):
-    """What the library has to say, as notes."""
+    """What a logger has to say, as notes."""
 
     def emit(self, record: logging.LogRecord) -> None:
         note(record.getMessage())
 
 
+_RUNTIME = logging.getLogger("reseen.descriptor.runtime")
+
+
 @contextlib.contextmanager
-def library_notes() -> Iterator[None]:
-    """The library's information and warnings appear as notes within."""
-    log, handler = logging.getLogger("reseen"), _Notes()
-    before = log.level
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
+def runtime_notes() -> Iterator[None]:
+    """What the runtime does once, and the user waits for, is noted within, unless :func:`hush` is called."""
+    handler = _Notes()
+    _RUNTIME.addHandler(handler)
+    _RUNTIME.setLevel(logging.INFO)
     try:
         yield
     finally:
-        log.removeHandler(handler)
-        log.setLevel(before)
+        _RUNTIME.removeHandler(handler)
+        _RUNTIME.setLevel(logging.NOTSET)
+
+
+def hush(quiet: bool) -> bool:
+    """Take the runtime's notes back where an option asks for it; the option's value."""
+    if quiet:
+        _RUNTIME.setLevel(logging.WARNING)
+    return quiet
 
 
 def one_line(text: str) -> str:

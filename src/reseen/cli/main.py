@@ -98,7 +98,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     0 done, 1 failed, 2 usage, 130 Ctrl-C. With ``RESEEN_DEBUG=1`` tracebacks are shown.
     """
     try:
-        with console.library_notes():
+        with console.runtime_notes():
             outcome = typer.main.get_command(build()).main(
                 args=list(arguments) if arguments is not None else None, prog_name="reseen", standalone_mode=False
             )

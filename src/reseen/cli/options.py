@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from reseen.cli import console
 from reseen.errors import RecipeError
 from reseen.types import Box
 
@@ -46,7 +47,7 @@ LEARNING_SETS = (
 )
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: one JSON object on stdout.")]
 AsJsonLines = Annotated[bool, typer.Option("--json", help="For programs: one JSON object per photo and line.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=console.hush, help="No progress, no report.")]
 Boxes = Annotated[
     list[str] | None,
     typer.Option("--box", help="Part of the photo, X0,Y0,X1,Y1 in its pixels; given once for all, or once a photo."),

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from reseen import schema
-from reseen.cli import console
+from reseen.cli import console, options
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
         ] = 8192,
         seed: Annotated[int, typer.Option(help="Of the rotation and of k-means.")] = 0,
         as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON object on stdout.")] = False,
-        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
+        quiet: options.Quiet = False,
     ) -> int:
         """Learn a vocabulary of visual words (SIFT) for an inverted file."""
         import os

@@ -47,12 +47,11 @@ def read(key: str) -> bytes | None:
             return None
         try:
             with os.fdopen(os.open(key, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder), "rb") as file:
-                manifest = json.loads(file.readline(1000))
-                content = file.read()
+                manifest, content = file.readline(1000), file.read()
             if manifest != _manifest(key, content):
                 return None
             os.utime(key, dir_fd=folder)
-        except (OSError, ValueError):
+        except OSError:
             return None
         return content
 
@@ -65,8 +64,7 @@ def keep(key: str, content: bytes) -> bool:
         beside = f".{secrets.token_hex(8)}"
         try:
             with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder), "wb") as file:
-                file.write(json.dumps(_manifest(key, content)).encode() + b"\n")
-                file.write(content)
+                file.write(_manifest(key, content) + content)
             os.rename(beside, key, src_dir_fd=folder, dst_dir_fd=folder)
             _make_room(folder)
         except OSError:
@@ -76,9 +74,9 @@ def keep(key: str, content: bytes) -> bool:
         return True
 
 
-def _manifest(key: str, content: bytes) -> dict[str, str]:
+def _manifest(key: str, content: bytes) -> bytes:
     """The first line of a file: what it is kept as, and the hash of all that follows."""
-    return {"key": key, "sha256": hashlib.sha256(content).hexdigest()}
+    return json.dumps({"key": key, "sha256": hashlib.sha256(content).hexdigest()}).encode() + b"\n"
 
 
 @contextlib.contextmanager
