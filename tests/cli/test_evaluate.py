@@ -141,3 +141,27 @@ def test_words_as_first_stage_and_alone(call, tiny, gallery):
     assert all("words" in card["first_stage"] for card in cards)
     code, _, err = call("evaluate", manifest, "-r", tiny, "--first", "words")
     assert code == 2 and "--first" in err
+
+
+def test_as_typed_is_what_index_and_search_do(tmp_path, call, tiny, gallery):
+    manifest = gallery()
+    code, out, _ = call("evaluate", manifest, "--recipe", tiny, "--as-typed", "--json")
+    (run,) = json.loads(out)["runs"]
+    assert code == 0 and run["protocol"]["reranking"] == "as index and search do without an option"
+    (benchmark,) = load_benchmarks(manifest)
+    shelf = tmp_path / "shelf"
+    assert call("index", *benchmark.database, "--to", shelf, "--recipe", tiny, "-q")[0] == 0
+    for asked, scored in zip(benchmark.queries, run["per_query"], strict=True):
+        hits = json.loads(call("search", shelf, asked.photo, "--json")[1])["hits"]
+        assert [(hit["path"], round(hit["score"], 4)) for hit in hits[:3]] == [
+            (hit["path"], round(hit["score"], 4)) for hit in scored["hits"][:3]
+        ]
+        assert hits[0]["score"] > hits[0]["similarity"]
+
+
+@pytest.mark.parametrize(
+    "option", [("--rerank", "auto"), ("--expand", "aqe:2"), ("--first", "local"), ("--depth", "9")]
+)
+def test_as_typed_leaves_no_room_for_options(call, tiny, gallery, option):
+    code, _, err = call("evaluate", gallery(), "--recipe", tiny, "--as-typed", *option)
+    assert code == 1 and "without an option" in err and len(err.strip().splitlines()) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +74,7 @@ class Protocol:
         if self.first not in FIRST:
             raise BenchmarkError(f"first stage {self.first!r} is not known; the known ones are {', '.join(FIRST)}")
         check_forms(self.expand, self.dba)
-        if self.as_typed and self != Protocol(as_typed=True):
+        if self.as_typed and replace(self, as_typed=False) != Protocol():
             raise BenchmarkError("as typed means without an option: leave the others out")
         parse_chain(self.rerank, features=True)
 
