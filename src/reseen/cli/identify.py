@@ -36,7 +36,12 @@ def register(app: typer.Typer) -> None:
             typer.Option(help="Look at the most alike photos again, as reseen search does: none, auto, geometry, ..."),
         ] = "auto",
         threshold: Annotated[
-            float | None, typer.Option(min=0, max=1, help="Least confidence of an answer. [default: calibrated]")
+            float | None,
+            typer.Option(
+                min=0,
+                max=1,
+                help="Least confidence of an answer. [default: 0.5 where a search tells it, else calibrated]",
+            ),
         ] = None,
         heat: Annotated[
             Path | None, typer.Option(help="Folder for pictures of where instances are, and which.")
